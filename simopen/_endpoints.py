@@ -1,0 +1,119 @@
+"""Endpoints as people write them: ``"host:port"``, ``"[v6]:port"`` or ``(host, port)``.
+
+Pure: text in, :class:`Endpoint` out, nothing resolved. What cannot be an endpoint of a punched
+connection (no port, a multicast address, an unspecified remote) is refused here, before anything
+is sent.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import NamedTuple, TypeAlias
+
+from ._errors import UsageError
+
+MAX_PORT = 65535
+MAX_HOST_LENGTH = 253  # characters; RFC 1035 §2.3.4 as text
+
+
+class Endpoint(NamedTuple):
+    """One end of a connection.
+
+    Attributes:
+        host: A host name, an IPv4 address, or an IPv6 address without brackets
+            (with ``%zone`` where it is link-local).
+        port: 0 to 65535.
+    """
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """The form that :func:`parse_endpoint` reads back."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+EndpointLike: TypeAlias = str | tuple[str, int]
+IPAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def parse_endpoint(value: EndpointLike, *, role: str) -> Endpoint:
+    """Read an endpoint.
+
+    Args:
+        value: ``"host:port"``, ``"[v6]:port"`` or ``(host, port)``.
+        role: What the endpoint is for (``"remote"``, ``"local"``); named in errors.
+
+    Raises:
+        UsageError: It is not an endpoint, or its port is not 1 to 65535.
+    """
+    host, port = _split(value, role) if isinstance(value, str) else _pair(value, role)
+    if not 1 <= port <= MAX_PORT:
+        raise UsageError(
+            f"{role} port {port} is not usable: both sides must know it, so give 1 to {MAX_PORT}"
+        )
+    return Endpoint(_checked_host(host, role), port)
+
+
+def literal_address(host: str) -> IPAddress | None:
+    """The IP address that ``host`` spells, or None where it is a name."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def check_remote(remote: Endpoint, address: IPAddress) -> None:
+    """Refuse an address that is not one host.
+
+    Args:
+        remote: The endpoint as given, for the error's text.
+        address: What it stands for.
+
+    Raises:
+        UsageError: The address is unspecified, multicast or broadcast.
+    """
+    kind = (
+        "unspecified"
+        if address.is_unspecified
+        else "multicast"
+        if address.is_multicast
+        else "broadcast"
+        if address == ipaddress.IPv4Address("255.255.255.255")
+        else None
+    )
+    if kind:
+        raise UsageError(
+            f"remote {remote} has the {kind} address {address}: give the address of one host"
+        )
+
+
+def _split(text: str, role: str) -> tuple[str, int]:
+    host, colon, port = text.strip().rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not colon or not host or (":" in host and not bracketed):
+        raise UsageError(f'{role} {text!r} is not an endpoint: write "host:port" or "[v6]:port"')
+    if not (port.isascii() and port.isdigit()) or len(port) > len(str(MAX_PORT)):
+        raise UsageError(f"{role} {text!r} has no port number after its last colon")
+    return (host[1:-1] if bracketed else host), int(port)
+
+
+def _pair(value: tuple[str, int], role: str) -> tuple[str, int]:
+    match value:
+        case (str(host), int(port)) if not isinstance(port, bool):
+            return host, port
+        case _:
+            raise UsageError(
+                f'{role} {value!r} is not an endpoint: give "host:port" or (host, port)'
+            )
+
+
+def _checked_host(host: str, role: str) -> str:
+    address = literal_address(host)
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        return str(address.ipv4_mapped)  # ::ffff:1.2.3.4 is an IPv4 host, and is punched as one
+    if address is not None:
+        return str(address)
+    if not host or len(host) > MAX_HOST_LENGTH or not host.isprintable() or set(host) & set(" :[]"):
+        raise UsageError(f"{role} host {host!r} is neither an address nor a name")
+    return host

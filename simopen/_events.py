@@ -1,0 +1,121 @@
+"""What happens during a punch, as typed, frozen values.
+
+Every event has a ``name`` (``"punch.attempt"``) and ``at``, seconds since the call began. They go
+to ``on_event``, to the log and to the JSON-lines trace, all from :mod:`simopen._telemetry`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+from ._diagnosis import Diagnosis
+from ._endpoints import Endpoint
+from ._report import PunchReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """The common part of all events.
+
+    Attributes:
+        at: Seconds since the call began.
+    """
+
+    name: ClassVar[str]
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PunchStarted(Event):
+    """The endpoints are resolved and the local port is bound.
+
+    Attributes:
+        local: The endpoint we punch from.
+        remote: The endpoint we punch to.
+        timeout: Seconds allowed for the whole call, or None for no limit.
+    """
+
+    name: ClassVar[str] = "punch.started"
+    local: Endpoint
+    remote: Endpoint
+    timeout: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PunchAttempt(Event):
+    """A SYN left.
+
+    Attributes:
+        number: 1 for the first.
+    """
+
+    name: ClassVar[str] = "punch.attempt"
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PunchRefused(Event):
+    """An attempt was answered by a reset or an ICMP error, or could not leave.
+
+    Attributes:
+        number: The attempt that ended.
+        reason: ``"reset"``, ``"host unreachable"``, ``"no route"``, …
+        after: Seconds from its SYN to the answer.
+    """
+
+    name: ClassVar[str] = "punch.refused"
+    number: int
+    reason: str
+    after: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PunchRefreshed(Event):
+    """An unanswered SYN was given up for a fresh one, whose ``punch.attempt`` follows.
+
+    Attributes:
+        number: The attempt that was given up.
+        after: Seconds it had been out.
+    """
+
+    name: ClassVar[str] = "punch.refreshed"
+    number: int
+    after: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PunchHalfOpen(Event):
+    """The peer's SYN crossed ours: SYN_RECEIVED, one acknowledgement short of a connection."""
+
+    name: ClassVar[str] = "punch.half_open"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PunchConnected(Event):
+    """The connection is established.
+
+    Attributes:
+        report: How it came about.
+    """
+
+    name: ClassVar[str] = "punch.connected"
+    report: PunchReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PunchFailed(Event):
+    """The punch is given up.
+
+    Attributes:
+        report: How far it came.
+        diagnosis: Why, and what to do next.
+    """
+
+    name: ClassVar[str] = "punch.failed"
+    report: PunchReport
+    diagnosis: Diagnosis
+
+
+OnEvent: TypeAlias = Callable[[Event], None]

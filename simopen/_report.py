@@ -1,0 +1,63 @@
+"""What a punch did: the figures a caller reads from ``stream.report`` or ``error.report``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ._endpoints import Endpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PunchReport:
+    """How a connection was opened, or how far the attempt came.
+
+    Attributes:
+        local: Our endpoint; the source address the kernel chose where ``local`` was a wildcard.
+        remote: The peer's endpoint, resolved.
+        attempts: SYNs that left by our hand (the kernel's own retransmissions not counted).
+        refusals: Attempts that were answered by a reset or an ICMP error.
+        refreshes: Attempts that replaced a SYN nobody had answered.
+        unsent: Calls of ``connect()`` that failed here, before any packet left.
+        elapsed: Seconds from the call to the connected socket, or to giving up.
+        half_open_at: Seconds from the call to the first sight of a crossing SYN
+            (SYN_RECEIVED), or None if none was seen; a fast crossing is often over
+            before anyone looks.
+        round_trip: The kernel's estimate of the round trip in seconds (``TCP_INFO``), or None
+            where it has none.
+        refused_by: How many refusals of each kind (``"reset"``, ``"host unreachable"``, …).
+        unsent_by: Likewise for the calls that sent nothing.
+        path: How the peer was reached; ``"direct"`` for known endpoints.
+    """
+
+    local: Endpoint
+    remote: Endpoint
+    attempts: int = 0
+    refusals: int = 0
+    refreshes: int = 0
+    unsent: int = 0
+    elapsed: float = 0.0
+    half_open_at: float | None = None
+    round_trip: float | None = None
+    refused_by: Mapping[str, int] = field(default_factory=dict)
+    unsent_by: Mapping[str, int] = field(default_factory=dict)
+    path: str = "direct"
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        parts = [_count(self.attempts, "SYN"), _count(self.refusals, "refusal")]
+        if self.refreshes:
+            parts.append(_count(self.refreshes, "refresh", "refreshes"))
+        return (
+            f"{self.local} <-> {self.remote}, {self.path}, "
+            f"{format_seconds(self.elapsed)}, {', '.join(parts)}"
+        )
+
+
+def format_seconds(seconds: float) -> str:
+    """A duration for a person: milliseconds below one second, seconds from there on."""
+    return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def _count(number: int, noun: str, plural: str | None = None) -> str:
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -1,0 +1,101 @@
+"""The commands and their options."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import cyclopts
+from rich.console import Console
+
+from simopen import UsageError, __version__
+from simopen.cli import _exit
+
+app = cyclopts.App(
+    name="simopen",
+    help="Connect two hosts directly over TCP with nobody listening.",
+    help_epilogue="Try it on this machine alone: simopen demo",
+    version=__version__,
+    result_action="return_value",
+)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code."""
+    try:
+        code = app(arguments, exit_on_error=False, print_error=False)
+    except (cyclopts.CycloptsError, UsageError) as error:
+        _say(f"simopen: {error}")
+        _say(_hint(arguments))
+        return _exit.USAGE
+    except KeyboardInterrupt:
+        _say("simopen: interrupted")
+        return _exit.INTERRUPTED
+    return code if isinstance(code, int) else _exit.OK
+
+
+@app.command
+def connect(
+    remote: str,
+    /,
+    *,
+    local: str,
+    timeout: float | None = None,
+    json: bool = False,
+    trace: Annotated[Path | None, cyclopts.Parameter(allow_leading_hyphen=False)] = None,
+) -> int:
+    """Connect to a peer that runs the mirror image of this command.
+
+    Standard input goes to the peer, the peer's bytes go to standard output, and the end of input
+    half-closes. Progress and the report go to standard error. With input from a terminal and
+    output to a file or pipe, the command ends when the peer has sent everything.
+
+    Exit code: 0 done, 1 could not connect, 2 wrong use, 3 the stream broke, 130 interrupted.
+
+    Example, a directory from one host to the other:
+
+        tar c photos | simopen connect 203.0.113.2:40001 --local 0.0.0.0:40000
+
+        simopen connect 198.51.100.7:40000 --local 0.0.0.0:40001 | tar x
+
+    Parameters
+    ----------
+    remote
+        The peer as this host reaches it: host:port or [v6]:port.
+    local
+        The endpoint to connect from, for example 0.0.0.0:40000; the peer's REMOTE names its port.
+    timeout
+        Seconds to wait for the connection; without it, until interrupted.
+    json
+        Write progress and report as JSON lines.
+    trace
+        Write every event of the punch to this file as JSON lines.
+    """
+    from simopen.cli._connect import connect_pipes  # noqa: PLC0415 - keeps --help quick
+
+    return connect_pipes(remote, local=local, timeout=timeout, json=json, trace=trace)
+
+
+@app.command
+def demo() -> int:
+    """Show a simultaneous open on this machine, packet by packet.
+
+    Two hosts in network namespaces, 20 ms apart, connect to each other with nobody listening and
+    send a file both ways. Needs root or unprivileged user namespaces; without them it shows two
+    processes on loopback.
+    """
+    from simopen.cli._demo import show  # noqa: PLC0415 - keeps --help quick
+
+    return show()
+
+
+def _hint(arguments: Sequence[str]) -> str:
+    known = [name for name in app if not name.startswith("-")]
+    command = next((word for word in arguments if word in known), None)
+    return f"try: simopen {command + ' ' if command else ''}--help"
+
+
+def _say(text: str) -> None:
+    Console(file=sys.stderr, highlight=False, markup=False, soft_wrap=True).print(text)

@@ -1,0 +1,157 @@
+"""``simopen connect``: two pipes over one punched connection."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+import simopen
+from simopen.cli import _exit
+from simopen.cli._display import Display, make_display
+from simopen.cli._pipes import (
+    CHUNK,
+    STDIN,
+    STDOUT,
+    OutputClosedError,
+    is_terminal,
+    read_chunks,
+    write_all,
+)
+
+TICK = 0.1  # seconds between looks of the display at the figures
+
+
+@dataclass
+class Traffic:
+    """Bytes so far."""
+
+    sent: int = 0
+    received: int = 0
+
+
+def connect_pipes(
+    remote: str, *, local: str, timeout: float | None, json: bool, trace: Path | None
+) -> int:
+    """Run the command; returns its exit code."""
+    with contextlib.ExitStack() as stack:
+        sinks: list[simopen.OnEvent] = []
+        if trace is not None:
+            try:
+                file = stack.enter_context(trace.open("w"))
+            except OSError as error:
+                raise simopen.UsageError(f"--trace: {error}") from None
+            sinks.append(simopen.JsonLinesTrace(file))
+        display = stack.enter_context(make_display(json=json))
+        sinks.append(display.on_event)
+
+        def on_event(event: simopen.Event) -> None:
+            for sink in sinks:
+                sink(event)
+
+        return anyio.run(_connect, remote, local, timeout, on_event, display, **fastest_loop())
+
+
+def fastest_loop() -> dict[str, Any]:
+    """The arguments for :func:`anyio.run` that choose uvloop where it is installed."""
+    if importlib.util.find_spec("uvloop") is None:
+        return {}
+    return {"backend": "asyncio", "backend_options": {"use_uvloop": True}}
+
+
+async def _connect(
+    remote: str,
+    local: str,
+    timeout: float | None,  # noqa: ASYNC109 - handed on
+    on_event: simopen.OnEvent,
+    display: Display,
+) -> int:
+    traffic = Traffic()
+    wrong_use: simopen.UsageError | None = None
+    code = _exit.OK
+    async with anyio.create_task_group() as group:
+        group.start_soon(_tick, display, traffic)
+        try:
+            stream = await simopen.connect_peer(
+                remote, local=local, timeout=timeout, on_event=on_event
+            )
+        except simopen.UsageError as error:
+            wrong_use = error  # raised below, free of the task group's wrapping
+        except (simopen.PeerConnectError, simopen.LocalBindError) as error:
+            display.failed(error)
+            code = _exit.FAILED
+        else:
+            async with stream:
+                copy = _Copy(stream, traffic)
+                await copy.run()
+            if copy.failure:
+                code = _exit.BROKEN
+            display.ended(copy.failure, traffic.sent, traffic.received)
+        group.cancel_scope.cancel()
+    if wrong_use:
+        raise wrong_use
+    return code
+
+
+async def _tick(display: Display, traffic: Traffic) -> None:
+    while True:
+        display.tick(traffic.sent, traffic.received)
+        await anyio.sleep(TICK)
+
+
+class _Copy:
+    """Both directions between our pipes and the stream.
+
+    Attributes:
+        failure: Why it ended early, in words; None where both directions ended in order.
+    """
+
+    def __init__(self, stream: simopen.PeerStream, traffic: Traffic) -> None:
+        self.failure: str | None = None
+        self._stream = stream
+        self._traffic = traffic
+        self._input = anyio.CancelScope()
+
+    async def run(self) -> None:
+        """Copy until both directions have ended, or one breaks."""
+        async with anyio.create_task_group() as group:
+            for half in (self._send, self._receive):
+                group.start_soon(self._guard, half, group.cancel_scope)
+
+    async def _guard(self, half: Callable[[], Awaitable[None]], both: anyio.CancelScope) -> None:
+        try:
+            await half()
+        except OutputClosedError as error:
+            self.failure = str(error)
+        except anyio.BrokenResourceError as error:
+            self.failure = f"the connection broke: {_reason(error)}"
+        if self.failure is not None:
+            both.cancel()
+
+    async def _send(self) -> None:
+        with self._input:
+            async for chunk in read_chunks():
+                await self._stream.send(chunk)
+                self._traffic.sent += len(chunk)
+        await self._stream.send_eof()
+
+    async def _receive(self) -> None:
+        with contextlib.suppress(anyio.EndOfStream):
+            while True:
+                chunk = await self._stream.receive(CHUNK)
+                self._traffic.received += len(chunk)
+                await write_all(chunk)
+        if is_terminal(STDIN) and not is_terminal(STDOUT):
+            # Receiving into a file or pipe with a terminal behind us: nobody is going to
+            # type an end of input, and the peer waits for it.
+            self._input.cancel()
+
+
+def _reason(error: BaseException) -> str:
+    cause = error.__cause__
+    return (cause.strerror if isinstance(cause, OSError) else None) or "unknown reason"

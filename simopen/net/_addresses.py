@@ -1,0 +1,113 @@
+"""Names to addresses, off the event loop, and the source address that a remote will see."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import anyio
+
+from simopen._endpoints import Endpoint, check_remote, literal_address
+from simopen._errors import SelfConnectionError, UsageError
+
+if TYPE_CHECKING:
+    from simopen._endpoints import IPAddress
+
+
+class Addresses(NamedTuple):
+    """The two numeric ends of a punch.
+
+    Attributes:
+        family: ``AF_INET`` or ``AF_INET6``.
+        local: What to bind; may have a wildcard address.
+        remote: What to connect to.
+        source: ``local`` with the address the kernel will really send from.
+    """
+
+    family: socket.AddressFamily
+    local: Endpoint
+    remote: Endpoint
+    source: Endpoint
+
+
+class UnresolvedError(Exception):
+    """A name has no address of the family asked for; its text says why."""
+
+
+async def resolve(local: Endpoint, remote: Endpoint) -> Addresses:
+    """Resolve both ends to one family: that of ``local``.
+
+    Raises:
+        UsageError: The two literal addresses are of different families, the remote is no single
+            host, or a local name does not resolve.
+        SelfConnectionError: Both ends are the same socket address.
+        UnresolvedError: The remote name does not resolve.
+    """
+    _check_families(local, remote)
+    try:
+        family, bound = await _first_address(local, socket.AF_UNSPEC)
+    except UnresolvedError as error:
+        raise UsageError(f"local {local} does not resolve: {error}") from None
+    _, target = await _first_address(remote, family)
+    check_remote(remote, _without_zone(target.host))
+    source = Endpoint(_source_host(family, bound, target), bound.port)
+    if source == target:
+        raise SelfConnectionError(
+            f"local {local} and remote {remote} are the same socket address, {target}: "
+            "a socket would connect to itself; give the peer's address or another port"
+        )
+    return Addresses(family, bound, target, source)
+
+
+def endpoint_of(address: tuple[Any, ...]) -> Endpoint:
+    """A socket address as an endpoint; a link-local one keeps its zone in the host."""
+    host, port, *rest = address
+    if len(rest) == 2 and rest[1]:  # noqa: PLR2004 - flow label and scope id of sockaddr_in6
+        return Endpoint(f"{host.partition('%')[0]}%{rest[1]}", port)
+    return Endpoint(host, port)
+
+
+def _check_families(local: Endpoint, remote: Endpoint) -> None:
+    ours, theirs = literal_address(local.host), literal_address(remote.host)
+    if ours is not None and theirs is not None and ours.version != theirs.version:
+        wildcard = "0.0.0.0" if theirs.version == 4 else "[::]"  # noqa: PLR2004, S104
+        raise UsageError(
+            f"local {local} is IPv{ours.version} and remote {remote} is IPv{theirs.version}: "
+            f'use one family, for example local="{wildcard}:{local.port}"'
+        )
+
+
+async def _first_address(
+    endpoint: Endpoint, family: socket.AddressFamily
+) -> tuple[socket.AddressFamily, Endpoint]:
+    if (literal := literal_address(endpoint.host)) is not None:
+        found = socket.AF_INET if literal.version == 4 else socket.AF_INET6  # noqa: PLR2004
+        return found, endpoint
+    try:
+        answers = await anyio.getaddrinfo(
+            endpoint.host, endpoint.port, family=family, type=socket.SOCK_STREAM
+        )
+    except (socket.gaierror, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UnresolvedError(reason or "unknown host") from None
+    if not answers:
+        raise UnresolvedError("the name has no address")
+    answer_family, _, _, _, address = answers[0]
+    return answer_family, Endpoint(str(address[0]), endpoint.port)
+
+
+def _source_host(family: socket.AddressFamily, bound: Endpoint, target: Endpoint) -> str:
+    """The address the kernel would send from; connecting a UDP socket asks it without a packet."""
+    if not _without_zone(bound.host).is_unspecified:
+        return bound.host
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((target.host, target.port))
+        except OSError:
+            return bound.host  # no route now; the punch itself will say so
+        return endpoint_of(probe.getsockname()).host
+
+
+def _without_zone(host: str) -> IPAddress:
+    return ipaddress.ip_address(host.partition("%")[0])

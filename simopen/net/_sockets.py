@@ -1,0 +1,114 @@
+"""The one opener and the one closer of punching sockets: every option with its reason.
+
+What differs between operating systems lives here and in :mod:`._tcp_info` alone. Linux is tested;
+the rest is written from documentation and untested.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+import sys
+from typing import TYPE_CHECKING
+
+import anyio
+
+from simopen._errors import LocalBindError
+
+from . import _port_state
+
+if TYPE_CHECKING:
+    from simopen._endpoints import Endpoint
+
+# A socket that was refused can connect again on Linux and keeps its port, so that there is no
+# moment in which nobody owns it. On BSD and macOS it is dead and a new one is bound; so on Windows.
+REFUSED_SOCKET_IS_REUSABLE = sys.platform == "linux"
+
+_RESET_ON_CLOSE = struct.pack("@ii" if os.name != "nt" else "@HH", 1, 0)
+_CLOSE_NORMALLY = struct.pack("@ii" if os.name != "nt" else "@HH", 0, 0)
+
+
+def open_punch_socket(family: socket.AddressFamily, local: Endpoint) -> socket.socket:
+    """Make a non-blocking TCP socket bound to ``local``, ready to connect.
+
+    Args:
+        family: ``AF_INET`` or ``AF_INET6``.
+        local: A numeric endpoint.
+
+    Raises:
+        LocalBindError: The endpoint cannot be had, or no socket can (``EMFILE``).
+    """
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise _bind_error(error, local) from None
+    try:
+        _set_options(sock, family)
+        sock.bind((local.host, local.port))
+    except OSError as error:
+        sock.close()
+        raise _bind_error(error, local) from None
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _set_options(sock: socket.socket, family: socket.AddressFamily) -> None:
+    sock.setblocking(False)
+    # A refreshed attempt binds the same port while its predecessor still holds it, and a new
+    # punch binds it while an old connection is in TIME_WAIT. REUSEADDR alone allows that and
+    # still fails once somebody listens there, who would steal the peer's early SYN.
+    if os.name != "nt":  # on Windows it would let anyone hijack the port
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if sys.platform not in ("linux", "win32") and hasattr(socket, "SO_REUSEPORT"):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # BSD asks for both
+    if family == socket.AF_INET6:
+        # An IPv6 wildcard must not claim the IPv4 port as well: families are punched apart.
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    # Small writes are what direct streams carry; every caller would turn Nagle off.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # Until the connection is handed over, closing means leaving without a trace: no FIN_WAIT or
+    # TIME_WAIT that would occupy our own port pair for the next attempt.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+
+
+def close(sock: socket.socket) -> None:
+    """Close a socket: by a reset before the hand-over, by an ordinary FIN after :func:`keep`.
+
+    Wakes whoever waits on the descriptor first: without that a waiter hangs, and the next socket
+    to get the same number finds it busy.
+    """
+    if sock.fileno() != -1:
+        anyio.notify_closing(sock)
+        sock.close()
+
+
+def keep(sock: socket.socket) -> None:
+    """Turn a connected punch socket into an ordinary one, whose close is a normal FIN."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _CLOSE_NORMALLY)
+
+
+def _bind_error(error: OSError, local: Endpoint) -> LocalBindError:
+    code = error.errno or 0
+    state = _port_state.holder(local) if code == errno.EADDRINUSE else None
+    return LocalBindError(code, _bind_text(code, local, state), local=local, state=state)
+
+
+def _bind_text(code: int, local: Endpoint, state: str | None) -> str:
+    if code == errno.EADDRINUSE:
+        return f"local port {local.port} is taken by {_port_state.describe(state)}"
+    if code == errno.EADDRNOTAVAIL:
+        return (
+            f"{local.host} is not an address of this host: give one that is, or the wildcard "
+            f"({'[::]' if ':' in local.host else '0.0.0.0'}:{local.port})"  # noqa: S104 - a text
+        )
+    if code == errno.EACCES:
+        return (
+            f"local port {local.port} needs a privilege this process lacks: choose one from 1024 on"
+        )
+    if code in (errno.EMFILE, errno.ENFILE):
+        return "no more sockets: the limit on open files is reached; raise it (ulimit -n)"
+    return f"{local} cannot be bound: {os.strerror(code)}"

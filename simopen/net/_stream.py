@@ -1,0 +1,180 @@
+"""The stream over a punched connection.
+
+A byte stream of our own over the raw socket rather than anyio's ``SocketStream``, because of its
+backpressure: on asyncio and uvloop a transport reads ahead without bound until the first blocked
+``receive()``, while here not a byte leaves the kernel before somebody asks for it
+(``benchmarks/stream.py`` has both).
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+from anyio.abc import ByteStream, SocketAttribute
+
+from simopen._report import PunchReport
+
+from ._addresses import endpoint_of
+from ._sockets import close
+
+DEFAULT_RECEIVE = 65536  # bytes; anyio's own default
+
+
+class PeerAttribute(anyio.TypedAttributeSet):
+    """Typed attributes that only a punched stream has."""
+
+    report: PunchReport = anyio.typed_attribute()
+
+
+class PeerStream(ByteStream):
+    """A direct TCP connection to a peer: an :class:`anyio.abc.ByteStream`.
+
+    One task may send while another receives. ``TCP_NODELAY`` is set. Nothing is read ahead: what
+    nobody receives stays in the kernel's buffers and holds the peer back.
+
+    Extra attributes: all of :class:`anyio.abc.SocketAttribute` and :class:`PeerAttribute`.
+
+    Attributes:
+        report: How the connection was opened.
+    """
+
+    def __init__(self, sock: socket.socket, report: PunchReport) -> None:
+        """Take over a connected socket.
+
+        Args:
+            sock: Connected and non-blocking; the stream closes it.
+            report: How it was opened.
+        """
+        self.report = report
+        self._sock = sock
+        self._closed = False
+        self._sent_eof = False
+        self._sending = anyio.ResourceGuard("sending to")
+        self._receiving = anyio.ResourceGuard("receiving from")
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        """The typed attributes (see :meth:`anyio.TypedAttributeProvider.extra`)."""
+        return {
+            SocketAttribute.family: lambda: self._sock.family,
+            SocketAttribute.local_address: lambda: tuple(endpoint_of(self._sock.getsockname())),
+            SocketAttribute.local_port: lambda: self._sock.getsockname()[1],
+            SocketAttribute.raw_socket: lambda: self._sock,
+            SocketAttribute.remote_address: lambda: tuple(endpoint_of(self._sock.getpeername())),
+            SocketAttribute.remote_port: lambda: self._sock.getpeername()[1],
+            PeerAttribute.report: lambda: self.report,
+        }
+
+    async def receive(self, max_bytes: int = DEFAULT_RECEIVE) -> bytes:
+        """Receive at least one byte.
+
+        Args:
+            max_bytes: The most to receive, in bytes; positive.
+
+        Raises:
+            anyio.EndOfStream: The peer has sent everything and closed or half-closed.
+            anyio.BrokenResourceError: The connection was reset or timed out.
+            anyio.ClosedResourceError: This stream is closed.
+            anyio.BusyResourceError: Another task is receiving.
+            ValueError: ``max_bytes`` is not positive.
+        """
+        if max_bytes < 1:
+            raise ValueError(f"max_bytes must be positive, not {max_bytes}")
+        with self._receiving:
+            await anyio.lowlevel.checkpoint_if_cancelled()
+            self._check_open()
+            data = self._receive_now(max_bytes)
+            if data is not None:
+                await anyio.lowlevel.cancel_shielded_checkpoint()
+            while data is None:
+                await anyio.wait_readable(self._sock)
+                data = self._receive_now(max_bytes)
+        if not data:
+            raise anyio.EndOfStream
+        return data
+
+    async def send(self, item: bytes | bytearray | memoryview) -> None:
+        """Send all of ``item``; when this returns the kernel has it.
+
+        Cancelled half-way, an unknown part has been sent, and the stream is good for
+        nothing but closing.
+
+        Raises:
+            anyio.BrokenResourceError: The connection was reset or timed out.
+            anyio.ClosedResourceError: This stream is closed, or its sending half is.
+            anyio.BusyResourceError: Another task is sending.
+        """
+        with self._sending, memoryview(item).cast("B") as rest:
+            await anyio.lowlevel.checkpoint_if_cancelled()
+            self._check_open()
+            if self._sent_eof:
+                raise anyio.ClosedResourceError
+            sent = self._send_now(rest)
+            if sent == len(rest):
+                await anyio.lowlevel.cancel_shielded_checkpoint()
+            while sent < len(rest):
+                await anyio.wait_writable(self._sock)
+                with rest[sent:] as chunk:
+                    sent += self._send_now(chunk)
+
+    async def send_eof(self) -> None:
+        """Half-close: tell the peer that no more will come; receiving goes on. Idempotent.
+
+        Raises:
+            anyio.ClosedResourceError: This stream is closed.
+            anyio.BusyResourceError: Another task is sending.
+        """
+        with self._sending:
+            await anyio.lowlevel.checkpoint()
+            self._check_open()
+            if self._sent_eof:
+                return
+            self._sent_eof = True
+            try:
+                self._sock.shutdown(socket.SHUT_WR)
+            except OSError as error:
+                if error.errno != errno.ENOTCONN:  # already reset: receive() will say so
+                    raise self._stream_error(error) from error
+
+    async def aclose(self) -> None:
+        """Close at once, without waiting for the peer; what was sent is still delivered.
+
+        Whoever is waiting in ``receive`` or ``send`` gets a ``ClosedResourceError``. Where
+        received bytes are left unread, the kernel tells the peer by a reset (RFC 9293 §3.6.1).
+        """
+        if not self._closed:
+            self._closed = True
+            close(self._sock)
+        await anyio.lowlevel.checkpoint()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise anyio.ClosedResourceError
+
+    def _receive_now(self, max_bytes: int) -> bytes | None:
+        """What the kernel has: bytes, empty at the end of the stream, None for nothing yet."""
+        try:
+            return self._sock.recv(max_bytes)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise self._stream_error(error) from error
+
+    def _send_now(self, data: memoryview) -> int:
+        """How many bytes the kernel takes at once."""
+        try:
+            return self._sock.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise self._stream_error(error) from error
+
+    def _stream_error(self, error: OSError) -> Exception:
+        if self._closed or error.errno == errno.EBADF:
+            return anyio.ClosedResourceError()
+        return anyio.BrokenResourceError()

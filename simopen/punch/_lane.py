@@ -1,0 +1,272 @@
+"""The state machine of one lane: one local and one remote endpoint, one socket at a time.
+
+Theory of operation
+===================
+
+Both hosts fire SYNs at each other from fixed ports. A SYN that arrives while ours is out (kernel
+state SYN_SENT) crosses it, and the kernel does the rest: SYN_RECEIVED, ESTABLISHED (RFC 9293 §3.5).
+Everything here is about having a SYN out at the right moment, and about never harming a handshake
+that is under way.
+
+- A **refusal** (reset or ICMP error) ends the attempt one round trip W after its SYN. The window
+  for a crossing is W wide too, so firing again at once leaves hardly a gap for the peer's SYN to
+  fall into. From then on refires are jittered and paced (:mod:`._timing`, :mod:`._budget`).
+- **Silence** is good news: a dropping NAT has let our SYN out and now lets the peer's in. The SYN
+  may also be lost, so it is replaced by a fresh one after a while that grows.
+- **Half-open** (SYN_RECEIVED) is left only on an error or at the end of the time allowed: the peer
+  may already believe that it is connected.
+
+The executor always looks at the socket first (``TCP_INFO``, ``SO_ERROR``) and reports what it has
+:class:`Seen`; the lane answers with one :class:`Action`. So a socket can only ever be replaced or
+closed as the answer to a fresh look at it.
+
+States
+======
+
+==============  ===================================================  =====================
+state           meaning                                              deadline
+==============  ===================================================  =====================
+IDLE            nothing has been sent                                none
+RESTING         no SYN is out; the next one is due later             when to fire
+SYN_SENT        a SYN is out                                         when to refresh
+SYN_RECEIVED    the peer's SYN crossed ours                          none
+ESTABLISHED     the connection is to be handed over (final)          none
+FAILED          given up (final)                                     none
+==============  ===================================================  =====================
+
+Besides its own deadline every state before the final ones has the end of the time allowed.
+An observation becomes an :class:`Event` by way of the clock: no news is QUIET before the deadline
+and OVERDUE after it; anything short of a connection at the end of the time is EXPIRED.
+``TRANSITIONS`` gives the next state and the action for every pair of state and event that can
+occur; a pair that is not in it is a bug of the caller and raises ``LookupError``.
+
+Invariants
+==========
+
+- ``attempts`` counts every FIRE and REFRESH whose SYN left; none leaves against the budget.
+- REFRESH is only answered to a look that saw SYN_SENT, never in SYN_RECEIVED.
+- An established connection is handed over even at the very end of the time allowed.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from ._budget import SynBudget
+from ._timing import refire_wait, refresh_wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ._options import PunchOptions
+
+UNSENT_FIRST_WAIT = 0.01  # seconds to the next try after a connect() that sent nothing
+UNSENT_LONGEST_WAIT = 0.25  # seconds; each wait doubles up to this
+
+
+class State(enum.Enum):
+    """Where the lane is."""
+
+    IDLE = enum.auto()
+    RESTING = enum.auto()
+    SYN_SENT = enum.auto()
+    SYN_RECEIVED = enum.auto()
+    ESTABLISHED = enum.auto()
+    FAILED = enum.auto()
+
+
+class Seen(enum.Enum):
+    """What a look at the socket showed."""
+
+    QUIET = enum.auto()  # no news: our SYN is still out, or none is
+    HALF_OPEN = enum.auto()  # SYN_RECEIVED
+    OPEN = enum.auto()  # ESTABLISHED or CLOSE_WAIT, and no error pending
+    REFUSED = enum.auto()  # a reset or an ICMP error ended the attempt
+    UNSENT = enum.auto()  # connect() failed here; no SYN left
+
+
+class Event(enum.Enum):
+    """What an observation means at its moment."""
+
+    START = enum.auto()
+    QUIET = enum.auto()
+    OVERDUE = enum.auto()  # quiet, and the state's deadline has passed
+    HALF_OPEN = enum.auto()
+    OPEN = enum.auto()
+    REFUSED = enum.auto()
+    UNSENT = enum.auto()
+    HOPELESS = enum.auto()  # nothing but UNSENT for longer than patience allows
+    EXPIRED = enum.auto()  # not open, and the time allowed is over
+
+
+class Action(enum.Enum):
+    """What the executor has to do now."""
+
+    WAIT = enum.auto()  # until the socket has news or next_deadline() passes, then look
+    FIRE = enum.auto()  # connect(), then look
+    REFRESH = enum.auto()  # replace the silent socket by a fresh one on the same port; as FIRE
+    HAND_OVER = enum.auto()  # the socket is connected
+    ABANDON = enum.auto()  # close everything
+
+
+TRANSITIONS: Mapping[tuple[State, Event], tuple[State, Action]] = MappingProxyType({
+    (State.IDLE, Event.START): (State.SYN_SENT, Action.FIRE),
+    (State.RESTING, Event.QUIET): (State.RESTING, Action.WAIT),
+    (State.RESTING, Event.OVERDUE): (State.SYN_SENT, Action.FIRE),
+    (State.RESTING, Event.EXPIRED): (State.FAILED, Action.ABANDON),
+    (State.SYN_SENT, Event.QUIET): (State.SYN_SENT, Action.WAIT),
+    (State.SYN_SENT, Event.OVERDUE): (State.SYN_SENT, Action.REFRESH),
+    (State.SYN_SENT, Event.HALF_OPEN): (State.SYN_RECEIVED, Action.WAIT),
+    (State.SYN_SENT, Event.OPEN): (State.ESTABLISHED, Action.HAND_OVER),
+    (State.SYN_SENT, Event.REFUSED): (State.RESTING, Action.WAIT),
+    (State.SYN_SENT, Event.UNSENT): (State.RESTING, Action.WAIT),
+    (State.SYN_SENT, Event.HOPELESS): (State.FAILED, Action.ABANDON),
+    (State.SYN_SENT, Event.EXPIRED): (State.FAILED, Action.ABANDON),
+    (State.SYN_RECEIVED, Event.HALF_OPEN): (State.SYN_RECEIVED, Action.WAIT),
+    (State.SYN_RECEIVED, Event.OPEN): (State.ESTABLISHED, Action.HAND_OVER),
+    (State.SYN_RECEIVED, Event.REFUSED): (State.RESTING, Action.WAIT),
+    (State.SYN_RECEIVED, Event.EXPIRED): (State.FAILED, Action.ABANDON),
+})  # fmt: skip
+
+_UNTIMED = {
+    Seen.HALF_OPEN: Event.HALF_OPEN,
+    Seen.OPEN: Event.OPEN,
+    Seen.REFUSED: Event.REFUSED,
+}
+
+
+class Lane:
+    """One port pair, from the first SYN to a connection or to giving up.
+
+    Call :meth:`start` once, then :meth:`observe` with what each look showed, and do what they
+    return.
+
+    Attributes:
+        state: Where the lane is.
+        attempts: SYNs sent.
+        refusals: Attempts that were refused.
+        refreshes: Silent SYNs that were replaced.
+        unsent: ``connect()`` calls that failed without a SYN.
+        round_trip: Seconds from a SYN to its refusal, the shortest seen; None before the first.
+    """
+
+    def __init__(self, options: PunchOptions, *, give_up_at: float | None = None) -> None:
+        """Make an idle lane.
+
+        Args:
+            options: The engine's numbers.
+            give_up_at: The moment on the caller's clock at which the time allowed ends; None for
+                never.
+        """
+        self.state = State.IDLE
+        self.attempts = 0
+        self.refusals = 0
+        self.refreshes = 0
+        self.unsent = 0
+        self.round_trip: float | None = None
+        self._options = options
+        self._budget = SynBudget(options)
+        self._give_up_at = math.inf if give_up_at is None else give_up_at
+        self._deadline = math.inf
+        self._fired_at = 0.0
+        self._silent = 0  # SYNs in a row that nobody answered
+        self._unsent_in_row = 0
+        self._unsent_since = 0.0
+        self._reactions: Mapping[Event, Callable[[float, float], None]] = {
+            Event.START: self._on_fire,
+            Event.OVERDUE: self._on_overdue,
+            Event.HALF_OPEN: self._on_half_open,
+            Event.REFUSED: self._on_refused,
+            Event.UNSENT: self._on_unsent,
+        }
+
+    def next_deadline(self) -> float:
+        """When to look even without news; ``math.inf`` for never."""
+        return min(self._deadline, self._give_up_at)
+
+    @property
+    def resting(self) -> bool:
+        """Whether no SYN is out, so that the socket has no news to give."""
+        return self.state is State.RESTING
+
+    def start(self, now: float, chance: float) -> Action:
+        """Begin.
+
+        Args:
+            now: Seconds on the caller's monotonic clock.
+            chance: Uniform in [0, 1).
+        """
+        return self._handle(Event.START, now, chance)
+
+    def observe(self, seen: Seen, now: float, chance: float) -> Action:
+        """Take what a look showed, and say what to do.
+
+        Args:
+            seen: What the socket showed.
+            now: Seconds on the caller's monotonic clock.
+            chance: Uniform in [0, 1).
+        """
+        return self._handle(self._interpret(seen, now), now, chance)
+
+    def _interpret(self, seen: Seen, now: float) -> Event:
+        if seen is Seen.UNSENT:
+            self._note_unsent(now)
+            if now - self._unsent_since >= self._options.patience_unsent:
+                return Event.HOPELESS
+        elif self.state is State.SYN_SENT:
+            self._unsent_in_row = 0
+        if seen is not Seen.OPEN and now >= self._give_up_at:
+            return Event.EXPIRED
+        if seen is Seen.UNSENT:
+            return Event.UNSENT
+        if seen is Seen.QUIET:
+            return Event.OVERDUE if now >= self._deadline else Event.QUIET
+        return _UNTIMED[seen]
+
+    def _handle(self, event: Event, now: float, chance: float) -> Action:
+        state, action = TRANSITIONS[self.state, event]
+        if reaction := self._reactions.get(event):
+            reaction(now, chance)
+        self.state = state
+        return action
+
+    def _note_unsent(self, now: float) -> None:
+        if self._unsent_in_row == 0:
+            self._unsent_since = now
+        self._unsent_in_row += 1
+        self.unsent += 1
+        self.attempts -= 1
+
+    def _on_overdue(self, now: float, chance: float) -> None:
+        if self.state is State.SYN_SENT:
+            self.refreshes += 1
+            self._silent += 1
+        self._on_fire(now, chance)
+
+    def _on_fire(self, now: float, chance: float) -> None:
+        self._budget.spend(now)
+        self.attempts += 1
+        self._fired_at = now
+        wait = refresh_wait(
+            self._options, refreshes=self._silent, round_trip=self.round_trip, chance=chance
+        )
+        self._deadline = max(now + wait, self._budget.earliest(now, chance))
+
+    def _on_half_open(self, _now: float, _chance: float) -> None:
+        self._deadline = math.inf
+
+    def _on_refused(self, now: float, chance: float) -> None:
+        after = now - self._fired_at
+        if self.state is State.SYN_SENT:  # an end in SYN_RECEIVED tells nothing about the path
+            self.round_trip = after if self.round_trip is None else min(self.round_trip, after)
+        self.refusals += 1
+        self._silent = 0
+        wait = refire_wait(self._options, refusals=self.refusals, round_trip=after, chance=chance)
+        self._deadline = max(now + wait, self._budget.earliest(now, chance))
+
+    def _on_unsent(self, now: float, _chance: float) -> None:
+        wait = UNSENT_FIRST_WAIT * 2.0 ** min(self._unsent_in_row - 1, 10)
+        self._deadline = now + min(wait, UNSENT_LONGEST_WAIT)

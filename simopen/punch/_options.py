@@ -1,0 +1,81 @@
+"""Every number the engine uses."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PunchOptions:
+    """How to punch. The defaults are measured; change one only with a measurement in hand.
+
+    Attributes:
+        refresh_first: Seconds an unanswered SYN is left alone before a fresh one replaces it,
+            while no round trip is known. Default 0.150: a lost SYN then costs a fraction of the
+            kernel's own first retransmission (1 s).
+        refresh_growth: Factor on that wait from one refresh to the next, while no round trip is
+            known. Default 1.5: a fresh SYN has a new sequence number and so resets a handshake
+            that is in flight; growing waits outlast any path sooner or later (a fixed 0.15 s
+            failed 10 of 10 at a round trip of 0.4 s).
+        refresh_longest: Seconds that the growing wait does not exceed. Default 1.0: the kernel
+            itself retransmits after that.
+        refresh_round_trips: Once a refusal has shown a round trip, wait that many of them, but not
+            less than ``refresh_first``. Default 1.5: the latest answer to a crossing needs 1.0.
+        refresh_spread: Each wait is varied by up to this fraction both ways, so that two hosts do
+            not refresh in step. Default 0.2.
+        steady_refusals: Refusals after which the refires are jittered. Default 2: the
+            first ones win most punches and want no delay.
+        jitter_round_trips: Every second refire then waits a random time up to this fraction of the
+            round trip. Default 1/3. Two equal periods with any gap between refusal and refire can
+            lock in phase for ever (27 of 30 at 20 ms); with the jitter none did (30 of 30).
+        jitter_shortest: Seconds; the least upper bound of that random time, and the round trip
+            below which there is none: there the noise of the machine does its work.
+            Default 0.0005.
+        jitter_longest: Seconds; the greatest upper bound of that random time. Default 0.003.
+        free_period: Seconds from the first SYN in which refires are not paced. Default 0.5: two
+            hosts told to fire together meet in it.
+        syn_rate: SYNs per second after that, on average and however fast refusals come.
+            Default 200: waiting alone stays cheap for us and harmless for the peer's network.
+        burst_size: SYNs that may leave back to back once the rate is in force. Default 10. A side
+            that waits on a fast path fires rarely but densely, so that a newcomer which
+            fires all the time is met within one burst.
+        burst_time: Seconds a burst may last. Default 0.001.
+        patience_unsent: Seconds during which every ``connect()`` may fail locally (no route, a
+            firewall rule of our own, the same port pair still in use) before the call gives up,
+            whatever its timeout. Default 3.0: an interface that is just coming up, or an old
+            connection of the same pair that is just closing, recovers in less.
+    """
+
+    refresh_first: float = 0.150
+    refresh_growth: float = 1.5
+    refresh_longest: float = 1.0
+    refresh_round_trips: float = 1.5
+    refresh_spread: float = 0.2
+    steady_refusals: int = 2
+    jitter_round_trips: float = 1 / 3
+    jitter_shortest: float = 0.0005
+    jitter_longest: float = 0.003
+    free_period: float = 0.5
+    syn_rate: float = 200.0
+    burst_size: int = 10
+    burst_time: float = 0.001
+    patience_unsent: float = 3.0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that make no engine.
+
+        Raises:
+            ValueError: A value is out of its range; the message names it.
+        """
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{field.name} must be a finite number >= 0, not {value!r}")
+        for name, least in (("syn_rate", 1), ("burst_size", 1), ("refresh_growth", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)!r}")
+        if self.refresh_first <= 0:
+            raise ValueError("refresh_first must be more than 0")
+        if not self.refresh_spread < 1:
+            raise ValueError(f"refresh_spread must be below 1, not {self.refresh_spread!r}")
