@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ._endpoints import literal_address
-from ._report import format_seconds
+from ._report import count, format_seconds
 
 if TYPE_CHECKING:
     from ._endpoints import Endpoint
@@ -191,10 +191,8 @@ def name_not_resolved(local: Endpoint, remote: Endpoint, reason: str) -> Diagnos
 
 
 def _tried(report: PunchReport) -> str:
-    number = f"{report.attempts:,} SYN{'' if report.attempts == 1 else 's'}"
-    return (
-        f"sent {number} from {report.local} to {report.remote} in {format_seconds(report.elapsed)}"
-    )
+    pair = f"from {report.local} to {report.remote}"
+    return f"sent {count(report.attempts, 'SYN')} {pair} in {format_seconds(report.elapsed)}"
 
 
 def _came_back(report: PunchReport) -> str:

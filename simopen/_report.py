@@ -45,9 +45,9 @@ class PunchReport:
 
     def __str__(self) -> str:
         """One line for a person."""
-        parts = [_count(self.attempts, "SYN"), _count(self.refusals, "refusal")]
+        parts = [count(self.attempts, "SYN"), count(self.refusals, "refusal")]
         if self.refreshes:
-            parts.append(_count(self.refreshes, "refresh", "refreshes"))
+            parts.append(count(self.refreshes, "refresh", "refreshes"))
         return (
             f"{self.local} <-> {self.remote}, {self.path}, "
             f"{format_seconds(self.elapsed)}, {', '.join(parts)}"
@@ -59,5 +59,6 @@ def format_seconds(seconds: float) -> str:
     return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
 
 
-def _count(number: int, noun: str, plural: str | None = None) -> str:
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """A number with its noun: ``1 SYN``, ``1,204 SYNs``."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -9,14 +9,14 @@ import json as json_module
 import sys
 import time
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
 import simopen
-from simopen._report import format_seconds
+from simopen._report import count, format_seconds
 from simopen._telemetry import event_to_json
 from simopen.cli._pipes import STDIN, STDOUT, is_terminal
 
@@ -44,7 +44,7 @@ class Display:
         self.refusals = 0
         self.report: simopen.PunchReport | None = None
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> Self:
         """Begin to show."""
         return self
 
@@ -91,7 +91,8 @@ class Display:
 
     def waiting_text(self) -> str:
         """How the punch is going."""
-        return f"{format_seconds(self.elapsed)}, {self.attempts:,} SYNs sent, {self.refusals:,} refused"
+        sent = f"{count(self.attempts, 'SYN')} sent, {self.refusals:,} refused"
+        return f"{format_seconds(self.elapsed)}, {sent}"
 
 
 class PlainDisplay(Display):
@@ -146,7 +147,7 @@ class LiveDisplay(Display):
         self._quiet_when_connected = is_terminal(STDIN) and is_terminal(STDOUT)
         self._output_is_seen = is_terminal(STDOUT)
 
-    def __enter__(self) -> LiveDisplay:
+    def __enter__(self) -> Self:
         """Show the live line."""
         self._status.start()
         return self

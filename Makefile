@@ -1,0 +1,53 @@
+# Every verb sets up what it needs: a virtual environment in .venv, made anew when
+# pyproject.toml changes. Python 3.11 or newer, git and make are all that must be there.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test quick lint format typecheck demo bench clean
+
+help:  ## this list
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## make the virtual environment
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "simopen needs Python 3.11 or newer; try: make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
+		|| { echo "this Python cannot make virtual environments; on Debian: apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[cli,lab]' --group dev
+	@touch $@
+
+test: $(READY)  ## all tests; those of the lab need root or open user namespaces
+	$(BIN)/pytest
+
+quick: $(READY)  ## the tests without the lab
+	$(BIN)/pytest -m 'not lab'
+
+lint: $(READY)  ## style and formatting
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: $(READY)  ## mend style and formatting where that can be done by machine
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+typecheck: $(READY)  ## mypy strict, and that every public name is typed
+	$(BIN)/mypy
+	$(BIN)/pyright --verifytypes simopen --ignoreexternal
+
+demo: $(READY)  ## two hosts connect on this machine, seen packet by packet
+	@$(BIN)/simopen demo
+
+bench: $(READY)  ## the quick benchmarks; results go to benchmarks/results/
+	$(BIN)/python benchmarks/connect.py --quick
+	$(BIN)/python benchmarks/stream.py --quick
+
+clean:  ## remove what make has made
+	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,20 @@
+"""What all tests share: the three event loops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+LOOPS = [
+    pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio"),
+    pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"),
+    pytest.param(("trio", {}), id="trio"),
+]
+
+
+@pytest.fixture(params=LOOPS)
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    """Runs an async test on asyncio, on asyncio with uvloop, and on trio."""
+    loop: tuple[str, dict[str, Any]] = request.param
+    return loop
