@@ -40,7 +40,7 @@ format: $(READY)  ## mend style and formatting where that can be done by machine
 
 typecheck: $(READY)  ## mypy strict, and that every public name is typed
 	$(BIN)/mypy
-	$(BIN)/pyright --verifytypes simopen --ignoreexternal
+	PATH="$(CURDIR)/$(BIN):$$PATH" pyright --verifytypes simopen --ignoreexternal
 
 demo: $(READY)  ## two hosts connect on this machine, seen packet by packet
 	@$(BIN)/simopen demo

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 CONNTRACK_HOLD = 120.0  # seconds; Linux nf_conntrack's timeout for SYN_SENT and SYN_SENT2
 
+LOST_SHARE = 0.2  # of all SYNs; up to this many unanswered ones are taken for lost
+
 
 class Cause(enum.Enum):
     """The likeliest cause, for programs."""
@@ -71,6 +73,12 @@ def _only(kind: str) -> Callable[[PunchReport], bool]:
     return lambda report: set(report.unsent_by) == {kind} and not report.attempts
 
 
+def _mostly_refused(report: PunchReport) -> bool:
+    # The last SYN may have had no time for an answer, and now and then one is lost.
+    unanswered = report.attempts - report.refusals
+    return bool(report.refusals) and unanswered <= max(1, report.attempts * LOST_SHARE)
+
+
 _ROWS = (
     _Row(
         _only("no route"),
@@ -111,9 +119,7 @@ _ROWS = (
         "Try again from another pair of ports; a NAT can hold this one for {hold:.0f} s",
     ),
     _Row(
-        lambda report: (
-            bool(report.refusals) and set(report.refused_by) == {"reset"} and not report.refreshes
-        ),
+        lambda report: _mostly_refused(report) and set(report.refused_by) == {"reset"},
         Cause.NOT_CONNECTING,
         "The peer's host, or a NAT or firewall in front of it, answers, but nothing there is "
         "connecting from port {remote.port} to us",
@@ -121,9 +127,7 @@ _ROWS = (
         "as the port of its remote; behind a NAT the address it gives must be our public one",
     ),
     _Row(
-        lambda report: (
-            bool(report.refusals) and "reset" not in report.refused_by and not report.refreshes
-        ),
+        lambda report: _mostly_refused(report) and "reset" not in report.refused_by,
         Cause.UNREACHABLE,
         "A router or firewall on the way reports that {remote.host} cannot be reached",
         "Check the address, and that the host is up and its firewall lets port {remote.port} in "

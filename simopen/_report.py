@@ -23,8 +23,6 @@ class PunchReport:
         half_open_at: Seconds from the call to the first sight of a crossing SYN
             (SYN_RECEIVED), or None if none was seen; a fast crossing is often over
             before anyone looks.
-        round_trip: The kernel's estimate of the round trip in seconds (``TCP_INFO``), or None
-            where it has none.
         refused_by: How many refusals of each kind (``"reset"``, ``"host unreachable"``, …).
         unsent_by: Likewise for the calls that sent nothing.
         path: How the peer was reached; ``"direct"`` for known endpoints.
@@ -38,7 +36,6 @@ class PunchReport:
     unsent: int = 0
     elapsed: float = 0.0
     half_open_at: float | None = None
-    round_trip: float | None = None
     refused_by: Mapping[str, int] = field(default_factory=dict)
     unsent_by: Mapping[str, int] = field(default_factory=dict)
     path: str = "direct"

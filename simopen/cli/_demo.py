@@ -69,13 +69,13 @@ class Side:
 
 def show() -> int:
     """Run the demo and return its exit code."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     with console.status("setting up two hosts") if console.is_terminal else nullcontext():
         reason = lab.why_unavailable()
     with tempfile.TemporaryDirectory(prefix="simopen-demo-") as folder:
         demo = _in_the_lab if reason is None else _on_loopback
         if reason is not None:
-            console.print(f"No namespaces here: {reason}", markup=False)
+            console.print(f"No namespaces here: {reason}")
             console.print("So two processes on loopback, and no packets to look at.\n")
         return anyio.run(demo, console, Path(folder), **fastest_loop())
 
@@ -101,9 +101,7 @@ async def _in_the_lab(console: Console, folder: Path) -> int:
         listeners = await _meet(sides, start, look_for_listeners)
         records = await net.records()
     steps = ladder.steps(records)
-    console.print(
-        picture.draw(steps, ascii_only=not picture.can_show(sys.stdout)), markup=False, end=""
-    )
+    console.print(picture.draw(steps, ascii_only=not picture.can_show(sys.stdout)), end="")
     console.print(f"\nListening sockets while connected: {listeners}")
     crossed = ladder.crossings(steps)
     console.print(f"SYNs that crossed: {len(crossed)} pair{'' if len(crossed) == 1 else 's'}")
@@ -133,8 +131,8 @@ async def _meet(sides: Sequence[Side], start: Start, once_connected: Callable[[]
             group.start_soon(_run_host, side, other, start)
         for side in sides:
             await side.connected.wait()
-        said = once_connected()
-    return said
+        seen = once_connected()
+    return seen  # noqa: RET504 - said while connected, returned when both have ended
 
 
 async def _run_host(side: Side, other: Side, start: Start) -> None:
@@ -167,7 +165,7 @@ def _verdict(console: Console, sides: Sequence[Side]) -> int:
     good = True
     console.print("\nReports:")
     for side in sides:
-        console.print(f"  {side.name} {_report_line(side)}", markup=False)
+        console.print(f"  {side.name} {_report_line(side)}")
         good = good and side.code == _exit.OK
     console.print("Files:")
     for sender, receiver in ((a, b), (b, a)):
@@ -188,8 +186,7 @@ def _report_line(side: Side) -> str:
         return f"not connected: {failed['diagnosis'] if failed else 'no report'}"
     report = connected["report"]
     return (
-        f"connected in {format_seconds(report['elapsed'])} "
-        f"(round trip {format_seconds(report['round_trip'] or 0)}), "
+        f"connected in {format_seconds(report['elapsed'])}, "
         f"{count(report['attempts'], 'SYN')}, {report['refusals']:,} refused, "
         f"{report['refreshes']:,} refreshed"
     )

@@ -74,7 +74,7 @@ class Link:
     """
 
     def __init__(self, delay_ns: int, capacity: int = DEFAULT_CAPACITY) -> None:
-        self.counts = Counts()
+        self.counts: Counts = Counts()
         self._delay_ns = delay_ns
         self._capacity = capacity
         self._flight: deque[tuple[int, Parcel]] = deque()

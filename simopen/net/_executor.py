@@ -42,7 +42,7 @@ from simopen.punch import Action, Lane, PunchOptions, Seen
 
 from . import _errno, _port_state, _sockets
 from ._addresses import endpoint_of
-from ._tcp_info import TcpState, round_trip, tcp_state
+from ._tcp_info import TcpState, tcp_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -266,7 +266,7 @@ class Punch:
 
     def _connected_report(self) -> PunchReport:
         local = endpoint_of(self._sock.getsockname())
-        return replace(self._report(), local=local, round_trip=round_trip(self._sock))
+        return replace(self._report(), local=local)
 
     def _failure(self) -> PeerConnectError:
         report = self._report()

@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 # moment in which nobody owns it. On BSD and macOS it is dead and a new one is bound; so on Windows.
 REFUSED_SOCKET_IS_REUSABLE = sys.platform == "linux"
 
+# Bytes. After a crossing Linux scales the window of the peer's SYN-ACK, which is never scaled (RFC
+# 7323 §2.2), and so believes in a window of megabytes until the next ACK. Where ten segments, the
+# initial congestion window, are more than the true 63 kB, two sides that both write at once
+# overrun each other, then each drops the other's acknowledgements as out of window, and the
+# connection hangs for good (seen at MTU 9000, 3 of 3; at 1500 ten segments are 14 kB). So ten
+# of ours fit; larger frames still travel through segmentation offload.
+MAX_SEGMENT = 6000
+
 _RESET_ON_CLOSE = struct.pack("@ii" if os.name != "nt" else "@HH", 1, 0)
 _CLOSE_NORMALLY = struct.pack("@ii" if os.name != "nt" else "@HH", 0, 0)
 
@@ -70,6 +78,7 @@ def _set_options(sock: socket.socket, family: socket.AddressFamily) -> None:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     # Small writes are what direct streams carry; every caller would turn Nagle off.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, MAX_SEGMENT)
     # Until the connection is handed over, closing means leaving without a trace: no FIN_WAIT or
     # TIME_WAIT that would occupy our own port pair for the next attempt.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

@@ -1,23 +1,21 @@
 """What the kernel knows of a connection (``TCP_INFO``), and what can be told without it.
 
-Linux gives the TCP state and its round-trip estimate. macOS, BSD and Windows have no portable way
-to tell SYN_SENT from SYN_RECEIVED; there a socket without news simply counts as SYN_SENT, so a
-half-open connection can be refreshed too early. That path is written from documentation and is
-untested.
+Linux gives the TCP state. (Its round-trip estimate is of no use at the hand-over: after a crossing
+the first sample runs from our SYN-ACK to the peer's, which left before ours arrived.) macOS, BSD
+and Windows have no portable way to tell SYN_SENT from SYN_RECEIVED; there a socket without news
+counts as SYN_SENT, so that a half-open connection can be refreshed too early. That path is written
+from documentation and is untested.
 """
 
 from __future__ import annotations
 
 import enum
 import socket
-import struct
 import sys
 
 HAS_TCP_INFO = sys.platform == "linux"
 
 _TCP_INFO = 11  # linux/tcp.h; socket.TCP_INFO exists on Linux only
-_RTT_OFFSET = 68  # bytes; tcpi_rtt in struct tcp_info: 8 one-byte fields, then the 16th u32
-_MICROSECOND = 1e-6
 
 
 class TcpState(enum.IntEnum):
@@ -43,17 +41,6 @@ def tcp_state(sock: socket.socket) -> TcpState:
         # The state is the first byte; asking for one byte alone is cheap enough for every look.
         return TcpState(sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 1)[0])
     return _state_by_other_means(sock)
-
-
-def round_trip(sock: socket.socket) -> float | None:
-    """The kernel's smoothed round trip in seconds, or None where it has no sample."""
-    if not HAS_TCP_INFO:
-        return None
-    info = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _RTT_OFFSET + 4)
-    if len(info) < _RTT_OFFSET + 4:
-        return None
-    (microseconds,) = struct.unpack_from("=I", info, _RTT_OFFSET)
-    return microseconds * _MICROSECOND or None
 
 
 def _state_by_other_means(sock: socket.socket) -> TcpState:

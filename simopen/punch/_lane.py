@@ -161,11 +161,11 @@ class Lane:
             give_up_at: The moment on the caller's clock at which the time allowed ends; None for
                 never.
         """
-        self.state = State.IDLE
-        self.attempts = 0
-        self.refusals = 0
-        self.refreshes = 0
-        self.unsent = 0
+        self.state: State = State.IDLE
+        self.attempts: int = 0
+        self.refusals: int = 0
+        self.refreshes: int = 0
+        self.unsent: int = 0
         self.round_trip: float | None = None
         self._options = options
         self._budget = SynBudget(options)

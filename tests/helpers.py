@@ -1,0 +1,63 @@
+"""What several test files use."""
+
+from __future__ import annotations
+
+import random
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PEER = [sys.executable, str(Path(__file__).parent / "integration" / "peer.py")]
+
+
+def free_port() -> int:
+    """A TCP port below the ephemeral range that nobody holds on loopback now."""
+    while True:
+        port = random.randrange(10_000, 30_000)
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+def open_sockets() -> set[str]:
+    """The sockets this process has open, as the kernel names them."""
+    found = set()
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            target = str(link.readlink())
+        except OSError:
+            continue  # the descriptor of the listing itself
+        if target.startswith("socket:"):
+            found.add(target)
+    return found
+
+
+@contextmanager
+def no_socket_left() -> Iterator[None]:
+    """Fail if a socket opened inside is still open at the end."""
+    before = open_sockets()
+    yield
+    assert open_sockets() <= before
+
+
+@contextmanager
+def silent_endpoint() -> Iterator[tuple[str, int]]:
+    """A loopback endpoint that drops SYNs: a listener whose backlog is full."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", free_port()))
+        listener.listen(0)
+        address = listener.getsockname()
+        fillers = [socket.socket() for _ in range(2)]
+        try:
+            for filler in fillers:
+                filler.setblocking(False)
+                filler.connect_ex(address)
+            yield address
+        finally:
+            for filler in fillers:
+                filler.close()

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from simopen.net import _tcp_info
+from simopen.net._tcp_info import TcpState, tcp_state
+from tests.helpers import silent_endpoint
+
+
+def test_the_state_of_a_socket_through_its_life() -> None:
+    """Closed, listening, established, half-closed by the peer, as the kernel sees it."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
+        assert tcp_state(client) is TcpState.CLOSED
+        assert tcp_state(server) is TcpState.LISTEN
+        client.connect(server.getsockname())
+        accepted, _ = server.accept()
+        assert tcp_state(client) is TcpState.ESTABLISHED
+        accepted.close()
+        assert client.recv(1) == b""
+        assert tcp_state(client) is TcpState.CLOSE_WAIT
+
+
+def test_a_syn_nobody_answers() -> None:
+    """SYN_SENT is told from everything else."""
+    with silent_endpoint() as address, socket.socket() as sock:
+        sock.setblocking(False)
+        sock.connect_ex(address)
+        assert tcp_state(sock) is TcpState.SYN_SENT
+
+
+def test_without_tcp_info(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Systems without it are served by getpeername: connected, or still trying."""
+    monkeypatch.setattr(_tcp_info, "HAS_TCP_INFO", False)
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
+        assert tcp_state(client) is TcpState.SYN_SENT
+        client.connect(server.getsockname())
+        assert tcp_state(client) is TcpState.ESTABLISHED

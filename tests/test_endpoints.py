@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import ipaddress
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simopen import Endpoint, UsageError
+from simopen._endpoints import check_remote, parse_endpoint
+
+
+@pytest.mark.parametrize(
+    ("given_value", "host", "port"),
+    [
+        ("203.0.113.2:40001", "203.0.113.2", 40001),
+        (" 203.0.113.2:40001 ", "203.0.113.2", 40001),
+        ("[2001:db8::1]:1", "2001:db8::1", 1),
+        ("[2001:DB8:0:0::1]:65535", "2001:db8::1", 65535),
+        ("[fe80::1%eth0]:40000", "fe80::1%eth0", 40000),
+        ("host.example:40000", "host.example", 40000),
+        (("203.0.113.2", 40001), "203.0.113.2", 40001),
+        (("2001:db8::1", 40001), "2001:db8::1", 40001),
+        ("[::ffff:192.0.2.1]:40000", "192.0.2.1", 40000),
+    ],
+)
+def test_reads_every_form(given_value: str | tuple[str, int], host: str, port: int) -> None:
+    """Text with and without brackets, and pairs; IPv4-mapped addresses are IPv4."""
+    assert parse_endpoint(given_value, role="remote") == Endpoint(host, port)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "", "40000", ":40000", "host", "host:", "host:x", "host:0", "host:65536", "host:-1",
+        
+        "host:\uff14\uff10", "2001:db8::1:40000", "[2001:db8::1]", "a b:1", "[x:1", "x" * 254 + ":1",
+        ("host", "1"), ("host", True), ("host",), ("", 1), ("a:b", 1), (b"host", 1), None, 7,
+        "host:99999999999999999999",
+    ],
+)  # fmt: skip
+def test_refuses_what_is_none(bad: object) -> None:
+    """Anything else is a UsageError that names the role and the value."""
+    with pytest.raises(UsageError, match="remote"):
+        parse_endpoint(bad, role="remote")  # type: ignore[arg-type]
+
+
+@given(st.one_of(st.text(), st.tuples(st.text(), st.integers())))
+def test_any_input_parses_or_raises_one_error(value: str | tuple[str, int]) -> None:
+    """No input makes anything but an endpoint or a UsageError."""
+    try:
+        endpoint = parse_endpoint(value, role="local")
+    except UsageError:
+        return
+    assert parse_endpoint(str(endpoint), role="local") == endpoint
+
+
+@given(st.ip_addresses(), st.integers(1, 65535))
+def test_text_form_reads_back(address: ipaddress.IPv4Address, port: int) -> None:
+    """``str()`` of an endpoint is an endpoint."""
+    endpoint = parse_endpoint((str(address), port), role="local")
+    assert parse_endpoint(str(endpoint), role="local") == endpoint
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255"])
+def test_a_remote_is_one_host(host: str) -> None:
+    """Unspecified, multicast and broadcast addresses are refused as remotes."""
+    with pytest.raises(UsageError, match="one host"):
+        check_remote(Endpoint(host, 40000), ipaddress.ip_address(host))
+
+
+def test_is_a_socket_address() -> None:
+    """An endpoint can be handed to ``bind`` as it is."""
+    with socket.socket() as sock:
+        sock.bind(Endpoint("127.0.0.1", 0))

@@ -1,0 +1,96 @@
+"""The rooms of the package and which of them may know which."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import simopen
+
+ROOT = Path(simopen.__file__).parent
+
+# The words all rooms share: values and errors without I/O. They know only each other.
+COMMON = {"_version", "_endpoints", "_errors", "_report", "_diagnosis", "_events"}
+
+# room -> rooms it may import from. The door is simopen/__init__.py and what stands beside it.
+MAY_KNOW = {
+    "common": {"common"},
+    "punch": {"punch"},
+    "net": {"net", "punch", "common"},
+    "lab": {"lab"},
+    "door": {"door", "net", "punch", "common"},
+    "cli": {"cli", "door", "lab", "common"},
+}
+
+# What a pure room may import from outside: nothing with a socket, a clock, randomness or a loop.
+PURE_ROOMS = {"punch"}
+PURE_IMPORTS = {"__future__", "collections", "dataclasses", "enum", "math", "types", "typing"}
+
+
+def room_of(module: str) -> str:
+    """The room of ``simopen.a.b``."""
+    parts = module.split(".")[1:]
+    if not parts:
+        return "door"
+    if parts[0] in ("punch", "net", "lab", "cli"):
+        return parts[0]
+    if parts[0] == "__main__":
+        return "cli"
+    return "common" if parts[0] in COMMON else "door"
+
+
+def modules() -> list[tuple[str, Path]]:
+    """Every module of the package with its dotted name."""
+    found = []
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = ["simopen", *path.relative_to(ROOT).with_suffix("").parts]
+        found.append((".".join(parts).removesuffix(".__init__"), path))
+    return found
+
+
+def imports(name: str, path: Path) -> set[str]:
+    """The absolute names of all modules that ``path`` imports, function-level ones included."""
+    package = name.split(".") if path.stem == "__init__" else name.split(".")[:-1]
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            known = dict(modules())
+            found |= {
+                full if (full := f"{module}.{alias.name}") in known else module
+                for alias in node.names
+            }
+    return found
+
+
+@pytest.mark.parametrize(("name", "path"), modules(), ids=lambda value: str(value)[-40:])
+def test_a_room_knows_only_the_rooms_below_it(name: str, path: Path) -> None:
+    """Dependencies go one way, downwards."""
+    allowed = MAY_KNOW[room_of(name)]
+    for imported in imports(name, path):
+        if imported.split(".")[0] == "simopen":
+            assert room_of(imported) in allowed, f"{name} must not import {imported}"
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [(name, path) for name, path in modules() if room_of(name) in PURE_ROOMS],
+    ids=lambda value: str(value)[-40:],
+)
+def test_a_pure_room_has_no_io_clock_or_randomness(name: str, path: Path) -> None:
+    """The punch core imports nothing it could look at the world with."""
+    outside = {module.split(".")[0] for module in imports(name, path)} - {"simopen"}
+    assert outside <= PURE_IMPORTS
+
+
+def test_every_public_name_has_a_docstring() -> None:
+    """``help(simopen.X)`` says something for every X."""
+    for name in simopen.__all__:
+        thing = getattr(simopen, name)
+        if name not in ("__version__", "OnEvent"):
+            assert (thing.__doc__ or "").strip(), name
