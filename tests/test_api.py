@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -92,6 +93,10 @@ async def test_a_connectable_fails_as_anyio_does() -> None:
 
 def test_the_two_calls_take_the_same() -> None:
     """``connect_peer_socket`` and the connectable have the arguments of ``connect_peer``."""
-    calls = [simopen.connect_peer, simopen.connect_peer_socket, PeerConnectable]
+    calls: list[Callable[..., object]] = [
+        simopen.connect_peer,
+        simopen.connect_peer_socket,
+        PeerConnectable,
+    ]
     names = [list(inspect.signature(call).parameters) for call in calls]
     assert names[0] == names[1] == names[2]

@@ -34,8 +34,8 @@ def test_reads_every_form(given_value: str | tuple[str, int], host: str, port: i
     "bad",
     [
         "", "40000", ":40000", "host", "host:", "host:x", "host:0", "host:65536", "host:-1",
-        
-        "host:\uff14\uff10", "2001:db8::1:40000", "[2001:db8::1]", "a b:1", "[x:1", "x" * 254 + ":1",
+        "host:\uff14\uff10",
+        "2001:db8::1:40000", "[2001:db8::1]", "a b:1", "[x:1", "x" * 254 + ":1",
         ("host", "1"), ("host", True), ("host",), ("", 1), ("a:b", 1), (b"host", 1), None, 7,
         "host:99999999999999999999",
     ],

@@ -19,6 +19,7 @@ from simopen.cli._pipes import (
     STDIN,
     STDOUT,
     OutputClosedError,
+    end_output,
     is_terminal,
     read_chunks,
     write_all,
@@ -146,7 +147,9 @@ class _Copy:
                 chunk = await self._stream.receive(CHUNK)
                 self._traffic.received += len(chunk)
                 await write_all(chunk)
-        if is_terminal(STDIN) and not is_terminal(STDOUT):
+        receives_only = is_terminal(STDIN) and not is_terminal(STDOUT)
+        end_output()
+        if receives_only:
             # Receiving into a file or pipe with a terminal behind us: nobody is going to
             # type an end of input, and the peer waits for it.
             self._input.cancel()

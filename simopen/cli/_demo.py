@@ -171,10 +171,10 @@ def _verdict(console: Console, sides: Sequence[Side]) -> int:
     for sender, receiver in ((a, b), (b, a)):
         sent, got = _digest(sender.outgoing), _digest(receiver.incoming)
         good = good and sent == got
-        verdict = "same" if sent == got else f"DIFFERENT: {got[:16]}…"
+        verdict = "same" if sent == got else f"DIFFERENT: {got[:16]}..."
         console.print(
             f"  {sender.name} to {receiver.name}: {FILE_SIZE:,} bytes, "
-            f"sha256 {sent[:16]}… {verdict}",
+            f"sha256 {sent[:16]}... {verdict}",
             markup=False,
         )
     return _exit.OK if good else _exit.FAILED

@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -58,6 +59,15 @@ async def write_all(data: bytes, fd: int = STDOUT) -> None:
     except OSError as error:
         reason = "its reader has gone" if error.errno == errno.EPIPE else error.strerror
         raise OutputClosedError(f"standard output cannot be written: {reason}") from None
+
+
+def end_output(fd: int = STDOUT) -> None:
+    """Let whoever reads our standard output see its end, while the command goes on.
+
+    The descriptor stays valid, so that no file opened later becomes standard output.
+    """
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), fd)
 
 
 def _write_all(fd: int, data: bytes) -> None:

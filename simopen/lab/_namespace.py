@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyroute2 import IPRoute
-
 from simopen.lab import _kernel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from pyroute2 import IPRoute
 
     from simopen.lab._plan import HostPlan
 
@@ -61,7 +61,13 @@ class Namespace:
 
 
 def build(plan: HostPlan, mtu_bytes: int) -> Namespace:
-    """Move to a new network namespace and make it the planned host."""
+    """Move to a new network namespace and make it the planned host.
+
+    Raises:
+        ModuleNotFoundError: pyroute2 is not installed.
+    """
+    from pyroute2 import IPRoute  # noqa: PLC0415  # an extra, so the module must do without
+
     _kernel.new_net_namespace()
     tun = _kernel.open_tun(DEVICE)
     _quieten()

@@ -25,21 +25,12 @@ import signal
 import sys
 from dataclasses import asdict
 
-from simopen.lab import _kernel
+from simopen.lab import _kernel, _namespace
 from simopen.lab._errors import LabUnavailable
 from simopen.lab._forwarder import Forwarder
 from simopen.lab._plan import Plan
 from simopen.lab._recorder import Recorder
 from simopen.lab.wire import Wire
-
-try:
-    from simopen.lab import _namespace
-except ModuleNotFoundError as error:
-    if error.name != "pyroute2":
-        raise
-    _missing_pyroute2 = True
-else:
-    _missing_pyroute2 = False
 
 
 def main() -> int:
@@ -80,12 +71,13 @@ def _hold(
 
 def _build(plan: Plan) -> tuple[bool, list[_namespace.Namespace]]:
     """Build the hosts and move out of the last; also tell whether a user namespace was needed."""
-    if _missing_pyroute2:
-        raise LabUnavailable("pyroute2 is not installed: pip install 'simopen[lab]'")
     in_user_namespace = _gain_privilege()
     try:
         hosts = [_namespace.build(host, plan.mtu_bytes) for host in plan.hosts]
         _kernel.new_net_namespace()
+    except ModuleNotFoundError as error:
+        text = f"{error.name} is not installed: pip install 'simopen[lab]'"
+        raise LabUnavailable(text) from error
     except FileNotFoundError as error:
         raise LabUnavailable(f"{error.filename} is missing: modprobe tun") from error
     except PermissionError as error:

@@ -242,4 +242,5 @@ def _read_packet(body: bytes, names: Sequence[str]) -> Record:
         raise CaptureError(f"a packet names the unknown interface {interface}")
     data = body[_PACKET_BODY.size : _PACKET_BODY.size + kept]
     time_ns = high << 32 | low
-    return Record(names[interface], Direction(direction), time_ns, packet_id, data, length)
+    name: str = names[interface]
+    return Record(name, Direction(direction), time_ns, packet_id, data, length)
