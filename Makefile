@@ -46,8 +46,8 @@ demo: $(READY)  ## two hosts connect on this machine, seen packet by packet
 	@$(BIN)/simopen demo
 
 bench: $(READY)  ## the quick benchmarks; results go to benchmarks/results/
-	$(BIN)/python benchmarks/connect.py --quick
-	$(BIN)/python benchmarks/stream.py --quick
+	$(BIN)/python -m benchmarks.connect --quick
+	$(BIN)/python -m benchmarks.stream --quick
 
 clean:  ## remove what make has made
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

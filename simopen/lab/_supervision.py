@@ -60,6 +60,7 @@ async def supervise(plan: Plan) -> AsyncIterator[Supervision]:
             process = await _start(stderr)
         assert process.stdout is not None  # noqa: S101  # a pipe, as asked for
         answers = BufferedByteReceiveStream(process.stdout)
+        last_line = b""
         try:
             supervision = Supervision(await _setup(process, answers, plan, stderr))
             yield supervision

@@ -227,7 +227,7 @@ def _options(data: bytes) -> Iterator[tuple[int, bytes]]:
     raise CaptureError("a list of options has no end")
 
 
-def _read_packet(body: bytes, names: Sequence[str]) -> Record:
+def _read_packet(body: bytes, names: list[str]) -> Record:
     if len(body) < _PACKET_BODY.size + _PACKET_OPTIONS.size:
         raise CaptureError("a packet block is too short")
     interface, high, low, kept, length = _PACKET_BODY.unpack_from(body)
@@ -242,5 +242,4 @@ def _read_packet(body: bytes, names: Sequence[str]) -> Record:
         raise CaptureError(f"a packet names the unknown interface {interface}")
     data = body[_PACKET_BODY.size : _PACKET_BODY.size + kept]
     time_ns = high << 32 | low
-    name: str = names[interface]
-    return Record(name, Direction(direction), time_ns, packet_id, data, length)
+    return Record(names[interface], Direction(direction), time_ns, packet_id, data, length)

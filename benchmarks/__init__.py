@@ -1,0 +1,1 @@
+"""Benchmarks: each runs by itself with ``python -m benchmarks.NAME``."""

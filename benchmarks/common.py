@@ -1,0 +1,39 @@
+"""What the benchmarks share: the loops, and the environment that stands beside every figure."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+LOOPS: dict[str, dict[str, Any]] = {
+    "asyncio": {"backend": "asyncio"},
+    "uvloop": {"backend": "asyncio", "backend_options": {"use_uvloop": True}},
+    "trio": {"backend": "trio"},
+}
+
+
+def environment() -> dict[str, Any]:
+    """On what the figures were taken."""
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "cpus": os.cpu_count(),
+        **{name: version(name) for name in ("simopen", "anyio", "uvloop", "trio")},
+    }
+
+
+def write_lines(name: str, records: Iterable[Mapping[str, Any]]) -> Path:
+    """Keep records as JSON lines in ``results/``; returns where."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / name
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path

@@ -1,0 +1,85 @@
+"""The README's programs are the ones in ``examples/``, and they run."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+from simopen import lab
+from tests.helpers import free_port
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_shows_the_example_as_it_is(example: Path) -> None:
+    """The block after the marker is the file, to the letter."""
+    found = re.search(
+        rf"<!-- examples/{re.escape(example.name)} -->\n```python\n(.*?)```", README, re.DOTALL
+    )
+    assert found
+    assert found[1] == example.read_text()
+
+
+def test_the_commands_exist() -> None:
+    """Every ``make`` verb in the README is in the Makefile, every option in the help."""
+    makefile = (ROOT / "Makefile").read_text()
+    for verb in set(re.findall(r"`make (\w+)`|^\$ make (\w+)", README)):
+        assert re.search(rf"^{''.join(verb)}:", makefile, re.MULTILINE)
+    command = [sys.executable, "-m", "simopen", "connect", "--help"]
+    shown = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    for option in set(re.findall(r"--(?:local|timeout|json)", README)):
+        assert option in shown
+
+
+async def run_pair(example: str, one: list[str], two: list[str]) -> dict[str, bytes]:
+    """Run an example and its mirror image on loopback; what each printed."""
+    a, b = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    script = [sys.executable, str(ROOT / "examples" / example)]
+    printed: dict[str, bytes] = {}
+
+    async def run(name: str, command: list[str]) -> None:
+        done = await anyio.run_process(command, stderr=None)
+        printed[name] = done.stdout
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(run, "one", [*script, b, a, *one])
+        group.start_soon(run, "two", [*script, a, b, *two])
+    return printed
+
+
+def test_hello() -> None:
+    """Each prints the other's line and the report."""
+    for shown in anyio.run(run_pair, "hello.py", [], []).values():
+        assert shown.startswith(b"hello from ")
+        assert b"direct" in shown
+
+
+def test_send_file(tmp_path: Path) -> None:
+    """The file arrives as it was."""
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(bytes(range(256)) * 5000)
+    printed = anyio.run(run_pair, "send_file.py", [str(photo)], [])
+    assert printed == {"one": b"", "two": photo.read_bytes()}
+
+
+@pytest.mark.lab
+@pytest.mark.usefixtures("require_lab")
+def test_hello_between_two_hosts() -> None:
+    """With the wildcard as local address, as the README has it."""
+
+    async def meet() -> None:
+        script = [sys.executable, str(ROOT / "examples" / "hello.py")]
+        async with lab.two_hosts(0.005) as net, anyio.create_task_group() as group:
+            for host, other in ((net.a, net.b), (net.b, net.a)):
+                command = [*script, f"{other.ipv4}:40000", "0.0.0.0:40000"]
+                group.start_soon(lambda host, command: host.run(command), host, command)
+
+    anyio.run(meet)
