@@ -12,16 +12,19 @@ from pathlib import Path
 PEER = [sys.executable, str(Path(__file__).parent / "integration" / "peer.py")]
 
 
+_ports = iter(random.sample(range(10_000, 30_000), 20_000))
+
+
 def free_port() -> int:
-    """A TCP port below the ephemeral range that nobody holds on loopback now."""
-    while True:
-        port = random.randrange(10_000, 30_000)
+    """A TCP port below the ephemeral range that nobody holds on loopback now; each only once."""
+    for port in _ports:
         with socket.socket() as sock:
             try:
                 sock.bind(("127.0.0.1", port))
             except OSError:
                 continue
             return port
+    raise RuntimeError("all ports have been given out")
 
 
 def open_sockets() -> set[str]:

@@ -27,9 +27,11 @@ class SynBudget:
         self._paid_at = 0.0  # when all SYNs spent so far are paid for
         self._burst_began = 0.0
         self._burst_spent = 0
+        self._before_last = self._account()
 
     def spend(self, now: float) -> None:
         """Account for a SYN that leaves at ``now``."""
+        self._before_last = self._account()
         if self._free_until is None:
             self._free_until = now + self._options.free_period
         if now < self._free_until:
@@ -38,6 +40,13 @@ class SynBudget:
             self._burst_began, self._burst_spent, self._paid_at = now, 0, now
         self._burst_spent += 1
         self._paid_at += 1 / self._options.syn_rate
+
+    def refund(self) -> None:
+        """Take back the latest :meth:`spend`: that SYN did not leave."""
+        self._free_until, self._paid_at, self._burst_began, self._burst_spent = self._before_last
+
+    def _account(self) -> tuple[float | None, float, float, int]:
+        return self._free_until, self._paid_at, self._burst_began, self._burst_spent
 
     def earliest(self, now: float, chance: float) -> float:
         """When the next SYN may leave: ``now``, or later.

@@ -172,7 +172,7 @@ class Lane:
         self._give_up_at = math.inf if give_up_at is None else give_up_at
         self._deadline = math.inf
         self._fired_at = 0.0
-        self._silent = 0  # SYNs in a row that nobody answered
+        self._unanswered = 0  # SYNs in a row
         self._unsent_in_row = 0
         self._unsent_since = 0.0
         self._reactions: Mapping[Event, Callable[[float, float], None]] = {
@@ -185,6 +185,8 @@ class Lane:
 
     def next_deadline(self) -> float:
         """When to look even without news; ``math.inf`` for never."""
+        if self.state in (State.ESTABLISHED, State.FAILED):
+            return math.inf
         return min(self._deadline, self._give_up_at)
 
     @property
@@ -209,15 +211,13 @@ class Lane:
             now: Seconds on the caller's monotonic clock.
             chance: Uniform in [0, 1).
         """
-        return self._handle(self._interpret(seen, now), now, chance)
+        return self._handle(self._interpret(seen, now), now, chance, seen)
 
     def _interpret(self, seen: Seen, now: float) -> Event:
         if seen is Seen.UNSENT:
-            self._note_unsent(now)
-            if now - self._unsent_since >= self._options.patience_unsent:
+            since = self._unsent_since if self._unsent_in_row else now
+            if now - since >= self._options.patience_unsent:
                 return Event.HOPELESS
-        elif self.state is State.SYN_SENT:
-            self._unsent_in_row = 0
         if seen is not Seen.OPEN and now >= self._give_up_at:
             return Event.EXPIRED
         if seen is Seen.UNSENT:
@@ -226,24 +226,30 @@ class Lane:
             return Event.OVERDUE if now >= self._deadline else Event.QUIET
         return _UNTIMED[seen]
 
-    def _handle(self, event: Event, now: float, chance: float) -> Action:
+    def _handle(self, event: Event, now: float, chance: float, seen: Seen | None = None) -> Action:
         state, action = TRANSITIONS[self.state, event]
+        if self.state is State.SYN_SENT:
+            self._note_whether_sent(seen, now)
         if reaction := self._reactions.get(event):
             reaction(now, chance)
         self.state = state
         return action
 
-    def _note_unsent(self, now: float) -> None:
+    def _note_whether_sent(self, seen: Seen | None, now: float) -> None:
+        if seen is not Seen.UNSENT:
+            self._unsent_in_row = 0
+            return
         if self._unsent_in_row == 0:
             self._unsent_since = now
         self._unsent_in_row += 1
         self.unsent += 1
         self.attempts -= 1
+        self._budget.refund()
 
     def _on_overdue(self, now: float, chance: float) -> None:
         if self.state is State.SYN_SENT:
             self.refreshes += 1
-            self._silent += 1
+            self._unanswered += 1
         self._on_fire(now, chance)
 
     def _on_fire(self, now: float, chance: float) -> None:
@@ -251,7 +257,7 @@ class Lane:
         self.attempts += 1
         self._fired_at = now
         wait = refresh_wait(
-            self._options, refreshes=self._silent, round_trip=self.round_trip, chance=chance
+            self._options, unanswered=self._unanswered, round_trip=self.round_trip, chance=chance
         )
         self._deadline = max(now + wait, self._budget.earliest(now, chance))
 
@@ -260,10 +266,11 @@ class Lane:
 
     def _on_refused(self, now: float, chance: float) -> None:
         after = now - self._fired_at
-        if self.state is State.SYN_SENT:  # an end in SYN_RECEIVED tells nothing about the path
+        if self.state is State.SYN_SENT:
+            # An end in SYN_RECEIVED tells nothing of the path, unless that we refresh too soon.
             self.round_trip = after if self.round_trip is None else min(self.round_trip, after)
+            self._unanswered = 0
         self.refusals += 1
-        self._silent = 0
         wait = refire_wait(self._options, refusals=self.refusals, round_trip=after, chance=chance)
         self._deadline = max(now + wait, self._budget.earliest(now, chance))
 

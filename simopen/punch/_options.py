@@ -12,16 +12,19 @@ class PunchOptions:
 
     Attributes:
         refresh_first: Seconds an unanswered SYN is left alone before a fresh one replaces it,
-            while no round trip is known. Default 0.150: a lost SYN then costs a fraction of the
-            kernel's own first retransmission (1 s).
-        refresh_growth: Factor on that wait from one refresh to the next, while no round trip is
-            known. Default 1.5: a fresh SYN has a new sequence number and so resets a handshake
-            that is in flight; growing waits outlast any path sooner or later (a fixed 0.15 s
-            failed 10 of 10 at a round trip of 0.4 s).
-        refresh_longest: Seconds that the growing wait does not exceed. Default 1.0: the kernel
-            itself retransmits after that.
-        refresh_round_trips: Once a refusal has shown a round trip, wait that many of them, but not
-            less than ``refresh_first``. Default 1.5: the latest answer to a crossing needs 1.0.
+            while no round trip is known. Default 0.5: half of the kernel's own first
+            retransmission (1 s), and longer than any usual path. A fresh SYN has a new sequence
+            number: where both sides refresh while their first SYNs are still on their way, both
+            end half-open for good (at 0.15 none of 8 connected over a round trip of 0.4 s).
+        refresh_known: The least wait in seconds once a refusal has shown the round trip.
+            Default 0.150.
+        refresh_round_trips: Then wait that many round trips, if that is longer. Default 1.5: the
+            latest answer to a crossing needs 1.0.
+        refresh_growth: Factor on the wait from one unanswered SYN to the next. Default 1.5:
+            growing waits outlast any path sooner or later, also one whose refusals came
+            from half-way.
+        refresh_longest: Seconds that growth does not exceed. Default 1.0: the kernel itself
+            retransmits after that.
         refresh_spread: Each wait is varied by up to this fraction both ways, so that two hosts do
             not refresh in step. Default 0.2.
         steady_refusals: Refusals after which the refires are jittered. Default 2: the
@@ -47,10 +50,11 @@ class PunchOptions:
             connection of the same pair that is just closing, recovers in less.
     """
 
-    refresh_first: float = 0.150
+    refresh_first: float = 0.5
+    refresh_known: float = 0.150
+    refresh_round_trips: float = 1.5
     refresh_growth: float = 1.5
     refresh_longest: float = 1.0
-    refresh_round_trips: float = 1.5
     refresh_spread: float = 0.2
     steady_refusals: int = 2
     jitter_round_trips: float = 1 / 3
@@ -75,7 +79,8 @@ class PunchOptions:
         for name, least in (("syn_rate", 1), ("burst_size", 1), ("refresh_growth", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)!r}")
-        if self.refresh_first <= 0:
-            raise ValueError("refresh_first must be more than 0")
+        for name in ("refresh_first", "refresh_known"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be more than 0")
         if not self.refresh_spread < 1:
             raise ValueError(f"refresh_spread must be below 1, not {self.refresh_spread!r}")

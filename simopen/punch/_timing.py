@@ -6,22 +6,23 @@ from ._options import PunchOptions
 
 
 def refresh_wait(
-    options: PunchOptions, *, refreshes: int, round_trip: float | None, chance: float
+    options: PunchOptions, *, unanswered: int, round_trip: float | None, chance: float
 ) -> float:
     """Seconds until an unanswered SYN should be replaced by a fresh one.
 
     Args:
         options: The engine's numbers.
-        refreshes: How many SYNs in a row have gone unanswered so far.
+        unanswered: How many SYNs before it, in a row, nobody has answered.
         round_trip: Seconds, if a refusal has shown one.
         chance: Uniform in [0, 1).
     """
     if round_trip is None:
-        # The exponent is bounded so that a punch of many hours does not overflow.
-        grown = options.refresh_first * options.refresh_growth ** min(refreshes, 100)
-        wait = max(min(grown, options.refresh_longest), options.refresh_first)
+        base = options.refresh_first
     else:
-        wait = max(options.refresh_first, options.refresh_round_trips * round_trip)
+        base = max(options.refresh_known, options.refresh_round_trips * round_trip)
+    # The exponent is bounded so that a punch of many hours does not overflow.
+    grown = base * options.refresh_growth ** min(unanswered, 100)
+    wait = min(grown, max(options.refresh_longest, base))
     return wait * (1 + options.refresh_spread * (2 * chance - 1))
 
 

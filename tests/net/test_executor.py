@@ -26,6 +26,9 @@ from tests.helpers import free_port, no_socket_left, silent_endpoint
 pytestmark = pytest.mark.anyio
 
 
+QUICK = PunchOptions(refresh_first=0.1)  # so that silence is seen in a short test
+
+
 def local() -> str:
     """A free endpoint of ours."""
     return f"127.0.0.1:{free_port()}"
@@ -70,10 +73,10 @@ async def test_refires_until_the_peer_is_there() -> None:
 async def test_a_silent_peer_is_refreshed_and_reported() -> None:
     """Unanswered SYNs are replaced ever more slowly; the error says that nothing answers."""
     with silent_endpoint() as remote, no_socket_left(), pytest.raises(PeerTimeoutError) as caught:
-        await simopen.connect_peer(remote, local=local(), timeout=1)
+        await simopen.connect_peer(remote, local=local(), timeout=1, options=QUICK)
     report = caught.value.report
     assert caught.value.diagnosis.cause is Cause.SILENCE
-    assert 2 <= report.refreshes <= 6
+    assert 2 <= report.refreshes <= 7
     assert report.attempts == report.refreshes + 1
     assert report.refusals == 0
 
@@ -131,10 +134,13 @@ async def test_refreshes_are_told() -> None:
     """A SYN that nobody answered is named before the one that replaces it."""
     events: list[Event] = []
     with silent_endpoint() as remote, pytest.raises(PeerTimeoutError):
-        await simopen.connect_peer(remote, local=local(), timeout=0.4, on_event=events.append)
+        await simopen.connect_peer(
+            remote, local=local(), timeout=0.4, on_event=events.append, options=QUICK
+        )
     refreshed = [event for event in events if isinstance(event, simopen.PunchRefreshed)]
     assert [event.number for event in refreshed] == list(range(1, len(refreshed) + 1))
-    assert all(0.1 < event.after < 0.4 for event in refreshed)
+    assert refreshed
+    assert all(0.08 <= event.after < 0.4 for event in refreshed)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +167,9 @@ async def test_an_exception_in_on_event_leaves_nothing(name: str) -> None:
             "punch.refreshed": silent,
         }.get(name, ("127.0.0.1", free_port()))
         with no_socket_left(), pytest.raises(LookupError, match=name):
-            await simopen.connect_peer(remote, local=local(), timeout=0.3, on_event=fail)
+            await simopen.connect_peer(
+                remote, local=local(), timeout=0.3, on_event=fail, options=QUICK
+            )
 
 
 @pytest.mark.parametrize("kind", ["refusing", "paced", "silent"])
@@ -169,7 +177,7 @@ async def test_an_exception_in_on_event_leaves_nothing(name: str) -> None:
 async def test_cancellation_leaves_nothing(kind: str, after: float) -> None:
     """Wherever it strikes, the caller's scope is cancelled and no socket or port is left."""
     ours = local()
-    options = PunchOptions(free_period=0.0 if kind == "paced" else 0.5)
+    options = PunchOptions(free_period=0.0 if kind == "paced" else 0.5, refresh_first=0.15)
     with silent_endpoint() as silent, no_socket_left():
         remote = silent if kind == "silent" else ("127.0.0.1", free_port())
         with anyio.move_on_after(after) as scope:
@@ -193,7 +201,7 @@ async def test_cancellation_at_every_event_leaves_nothing(name: str) -> None:
                 if event.name == name:
                     scope.cancel()
 
-            await simopen.connect_peer(remote, local=local(), on_event=cancel)
+            await simopen.connect_peer(remote, local=local(), on_event=cancel, options=QUICK)
         assert scope.cancelled_caught
 
 
