@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -31,9 +32,10 @@ def environment() -> dict[str, Any]:
     }
 
 
-def write_lines(name: str, records: Iterable[Mapping[str, Any]]) -> Path:
-    """Keep records as JSON lines in ``results/``; returns where."""
+def write_lines(name: str, records: Iterable[Mapping[str, Any]], *, quick: bool) -> Path:
+    """Keep records as JSON lines in ``results/``, apart from the full ones if quick; says where."""
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / name
+    path = RESULTS / (f"quick-{name}" if quick else name)
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    print(f"written: {path}", file=sys.stderr)
     return path

@@ -32,6 +32,7 @@ SKEWS = (0.0, 0.005, 0.05, 0.4)  # seconds between the two starts
 START = 1.0  # seconds until both interpreters are up
 TIMEOUT = 10.0  # seconds; a trial that takes longer has failed
 FIRST_PORT = 20_000
+TRIALS, QUICK_TRIALS = 100, 20  # a cell
 
 
 def limit(skew: float) -> float:
@@ -121,14 +122,13 @@ async def run(trials: int) -> None:
                 f"| {ms['max']:.1f} | {row['attempts']:g} |",
                 flush=True,
             )
-    path = write_lines("connect.jsonl", [environment(), *cells])
-    print(f"written: {path}", file=sys.stderr)
+    write_lines("connect.jsonl", [environment(), *cells], quick=trials < TRIALS)
 
 
 def main() -> None:
     """Read the arguments; run all, or one worker."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="20 trials a cell instead of 100")
+    parser.add_argument("--quick", action="store_true", help="fewer trials a cell")
     parser.add_argument("--worker", nargs=6, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
@@ -137,7 +137,7 @@ def main() -> None:
     elif reason := lab.why_unavailable():
         sys.exit(f"this benchmark needs the lab: {reason}")
     else:
-        anyio.run(run, 20 if args.quick else 100)
+        anyio.run(run, QUICK_TRIALS if args.quick else TRIALS)
 
 
 if __name__ == "__main__":

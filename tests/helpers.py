@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 import sys
@@ -10,6 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PEER = [sys.executable, str(Path(__file__).parent / "integration" / "peer.py")]
+
+
+def on_cpu(number: int) -> list[str]:
+    """What goes before a command to keep it on one CPU, where there are two.
+
+    Over loopback a SYN is refused before ``connect()`` returns, so two sides can only cross
+    while both are in it: on two CPUs. The scheduler mostly sees to that, and a test wants always.
+    """
+    cpus = sorted(os.sched_getaffinity(0))
+    return ["taskset", "-c", str(cpus[number])] if len(cpus) > number else []
 
 
 _ports = iter(random.sample(range(10_000, 30_000), 20_000))

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from simopen import lab
-from tests.helpers import free_port
+from tests.helpers import free_port, on_cpu
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -50,8 +50,8 @@ async def run_pair(example: str, one: list[str], two: list[str]) -> dict[str, by
         printed[name] = done.stdout
 
     async with anyio.create_task_group() as group:
-        group.start_soon(run, "one", [*script, b, a, *one])
-        group.start_soon(run, "two", [*script, a, b, *two])
+        group.start_soon(run, "one", [*on_cpu(0), *script, b, a, *one])
+        group.start_soon(run, "two", [*on_cpu(1), *script, a, b, *two])
     return printed
 
 

@@ -19,10 +19,12 @@ from anyio.abc import ByteStream, SocketAttribute
 
 from simopen._report import PunchReport
 
-from ._addresses import endpoint_of
 from ._sockets import close
 
 DEFAULT_RECEIVE = 65536  # bytes; anyio's own default
+# Bytes that one receive takes however much is asked for: a buffer that stays in the processor's
+# cache moves twice as much as one that malloc maps afresh each time (from 128 KiB).
+LARGEST_RECEIVE = 65536
 
 
 class PeerAttribute(anyio.TypedAttributeSet):
@@ -37,7 +39,8 @@ class PeerStream(ByteStream):
     One task may send while another receives. ``TCP_NODELAY`` is set. Nothing is read ahead: what
     nobody receives stays in the kernel's buffers and holds the peer back.
 
-    Extra attributes: all of :class:`anyio.abc.SocketAttribute` and :class:`PeerAttribute`.
+    Extra attributes: all of :class:`anyio.abc.SocketAttribute` and :class:`PeerAttribute`. The
+    addresses are the report's, and outlive the connection.
 
     Attributes:
         report: How the connection was opened.
@@ -54,6 +57,7 @@ class PeerStream(ByteStream):
         self._sock = sock
         self._closed = False
         self._sent_eof = False
+        self._broken = False
         self._sending = anyio.ResourceGuard("sending to")
         self._receiving = anyio.ResourceGuard("receiving from")
 
@@ -62,11 +66,11 @@ class PeerStream(ByteStream):
         """The typed attributes (see :meth:`anyio.TypedAttributeProvider.extra`)."""
         return {
             SocketAttribute.family: lambda: self._sock.family,
-            SocketAttribute.local_address: lambda: tuple(endpoint_of(self._sock.getsockname())),
-            SocketAttribute.local_port: lambda: self._sock.getsockname()[1],
+            SocketAttribute.local_address: lambda: tuple(self.report.local),
+            SocketAttribute.local_port: lambda: self.report.local.port,
             SocketAttribute.raw_socket: lambda: self._sock,
-            SocketAttribute.remote_address: lambda: tuple(endpoint_of(self._sock.getpeername())),
-            SocketAttribute.remote_port: lambda: self._sock.getpeername()[1],
+            SocketAttribute.remote_address: lambda: tuple(self.report.remote),
+            SocketAttribute.remote_port: lambda: self.report.remote.port,
             PeerAttribute.report: lambda: self.report,
         }
 
@@ -74,7 +78,8 @@ class PeerStream(ByteStream):
         """Receive at least one byte.
 
         Args:
-            max_bytes: The most to receive, in bytes; positive.
+            max_bytes: The most to receive, in bytes; positive. More than 64 KiB is not received
+                at once.
 
         Raises:
             anyio.EndOfStream: The peer has sent everything and closed or half-closed.
@@ -86,14 +91,12 @@ class PeerStream(ByteStream):
         if max_bytes < 1:
             raise ValueError(f"max_bytes must be positive, not {max_bytes}")
         with self._receiving:
-            await anyio.lowlevel.checkpoint_if_cancelled()
+            # Before and not after: what is received is returned at once, out of reach even of
+            # asyncio's own cancellation; and shielded checkpoints are dear.
+            await anyio.lowlevel.checkpoint()
             self._check_open()
-            data = self._receive_now(max_bytes)
-            if data is not None:
-                await anyio.lowlevel.cancel_shielded_checkpoint()
-            while data is None:
+            while (data := self._receive_now(max_bytes)) is None:
                 await anyio.wait_readable(self._sock)
-                data = self._receive_now(max_bytes)
         if not data:
             raise anyio.EndOfStream
         return data
@@ -110,13 +113,11 @@ class PeerStream(ByteStream):
             anyio.BusyResourceError: Another task is sending.
         """
         with self._sending, memoryview(item).cast("B") as rest:
-            await anyio.lowlevel.checkpoint_if_cancelled()
+            await anyio.lowlevel.checkpoint()
             self._check_open()
             if self._sent_eof:
                 raise anyio.ClosedResourceError
             sent = self._send_now(rest)
-            if sent == len(rest):
-                await anyio.lowlevel.cancel_shielded_checkpoint()
             while sent < len(rest):
                 await anyio.wait_writable(self._sock)
                 with rest[sent:] as chunk:
@@ -159,11 +160,14 @@ class PeerStream(ByteStream):
     def _receive_now(self, max_bytes: int) -> bytes | None:
         """What the kernel has: bytes, empty at the end of the stream, None for nothing yet."""
         try:
-            return self._sock.recv(max_bytes)
+            data = self._sock.recv(min(max_bytes, LARGEST_RECEIVE))
         except BlockingIOError:
             return None
         except OSError as error:
             raise self._stream_error(error) from error
+        if not data and self._broken:  # the kernel tells of an error once, then shows an end
+            raise anyio.BrokenResourceError
+        return data
 
     def _send_now(self, data: memoryview) -> int:
         """How many bytes the kernel takes at once."""
@@ -177,4 +181,6 @@ class PeerStream(ByteStream):
     def _stream_error(self, error: OSError) -> Exception:
         if self._closed or error.errno == errno.EBADF:
             return anyio.ClosedResourceError()
+        if error.errno != errno.EPIPE:  # that one leaves the peer's own end of stream valid
+            self._broken = True
         return anyio.BrokenResourceError()

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import free_port
+from tests.helpers import free_port, on_cpu
 
 SIMOPEN = [sys.executable, "-m", "simopen", "connect"]
 
@@ -23,7 +23,8 @@ SIMOPEN = [sys.executable, "-m", "simopen", "connect"]
 def commands(*more: str) -> tuple[list[str], list[str]]:
     """The command and its mirror image."""
     a, b = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-    return [*SIMOPEN, b, "--local", a, *more], [*SIMOPEN, a, "--local", b, *more]
+    one, two = [*on_cpu(0), *SIMOPEN], [*on_cpu(1), *SIMOPEN]
+    return [*one, b, "--local", a, *more], [*two, a, "--local", b, *more]
 
 
 def start(command: list[str], **files: Any) -> subprocess.Popen[bytes]:

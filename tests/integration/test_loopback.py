@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.helpers import PEER, free_port
+from tests.helpers import PEER, free_port, on_cpu
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop", "trio"])
@@ -17,9 +17,9 @@ def test_a_hundred_connects_in_a_row(loop: str, host: str) -> None:
     a, b = f"{host}:{free_port()}", f"{host}:{free_port()}"
     options = ["--loop", loop, "--count", "100"]
     with (
-        subprocess.Popen([*PEER, b, a, *options], stdout=subprocess.PIPE) as first,
+        subprocess.Popen([*on_cpu(0), *PEER, b, a, *options], stdout=subprocess.PIPE) as first,
         subprocess.Popen(
-            [*PEER, a, b, *options, "--close", "last"], stdout=subprocess.PIPE
+            [*on_cpu(1), *PEER, a, b, *options, "--close", "last"], stdout=subprocess.PIPE
         ) as last,
     ):
         outputs = [process.communicate(timeout=60)[0] for process in (first, last)]
