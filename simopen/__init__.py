@@ -30,6 +30,7 @@ from ._events import (
     PunchRefreshed,
     PunchRefused,
     PunchStarted,
+    PunchUnsent,
 )
 from ._report import PunchReport
 from ._telemetry import JsonLinesTrace
@@ -60,6 +61,7 @@ __all__ = [
     "PunchRefused",
     "PunchReport",
     "PunchStarted",
+    "PunchUnsent",
     "SelfConnectionError",
     "SimopenError",
     "UsageError",

@@ -10,7 +10,7 @@ import anyio
 from anyio.abc import ByteStreamConnectable
 
 from ._diagnosis import name_not_resolved
-from ._endpoints import Endpoint, EndpointLike, parse_endpoint
+from ._endpoints import Endpoint, EndpointLike, literal_address, parse_endpoint
 from ._errors import NameResolutionError, PeerConnectError, PeerTimeoutError, UsageError
 from ._events import OnEvent, PunchFailed
 from ._report import PunchReport
@@ -169,6 +169,7 @@ async def _resolve(
         except UnresolvedError as error:
             kind, reason = NameResolutionError, str(error)
     report = PunchReport(local=local, remote=remote, elapsed=time.monotonic() - began)
-    diagnosis = name_not_resolved(local, remote, reason)
+    slow = local if literal_address(remote.host) else remote
+    diagnosis = name_not_resolved(local, slow, reason)
     announce(PunchFailed(at=report.elapsed, report=report, diagnosis=diagnosis))
     raise kind(report=report, diagnosis=diagnosis)

@@ -28,6 +28,7 @@ class Cause(enum.Enum):
     NOT_RESOLVED = "name not resolved"
     NO_ROUTE = "no route"
     LOCAL_FIREWALL = "local firewall"
+    UNUSABLE_SOURCE = "unusable source address"
     PAIR_IN_USE = "port pair in use"
     NOT_SENT = "not sent"
     HALF_OPEN = "half open"
@@ -91,6 +92,12 @@ _ROWS = (
         Cause.LOCAL_FIREWALL,
         "A firewall on this host drops our SYNs on their way out",
         "Allow outgoing TCP from port {local.port} to {remote}",
+    ),
+    _Row(
+        _only("unusable source address"),
+        Cause.UNUSABLE_SOURCE,
+        "Packets to {remote.host} cannot leave from {local.host}",
+        "Use the wildcard as local address, or one of the interface that leads to the peer",
     ),
     _Row(
         _only("port pair in use"),

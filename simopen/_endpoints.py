@@ -8,11 +8,14 @@ is sent.
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import NamedTuple, TypeAlias
 
 from ._errors import UsageError
 
 MAX_PORT = 65535
+ZONE = re.compile(r"[\w.:-]{1,15}", re.ASCII)  # Linux: IFNAMSIZ less its terminator
+IPV4 = 4  # as ipaddress numbers the versions
 MAX_HOST_LENGTH = 253  # characters; RFC 1035 §2.3.4 as text
 
 
@@ -63,19 +66,21 @@ def literal_address(host: str) -> IPAddress | None:
         return None
 
 
-def check_remote(remote: Endpoint, address: IPAddress) -> None:
+def check_one_host(endpoint: Endpoint, address: IPAddress, *, role: str) -> None:
     """Refuse an address that is not one host.
 
     Args:
-        remote: The endpoint as given, for the error's text.
+        endpoint: The endpoint as given, for the error's text.
         address: What it stands for.
+        role: ``"remote"``, or ``"local"``, which may be a wildcard.
 
     Raises:
-        UsageError: The address is unspecified, multicast or broadcast.
+        UsageError: The address is unspecified (remote only), multicast or broadcast, or it is
+            link-local without a zone.
     """
     kind = (
         "unspecified"
-        if address.is_unspecified
+        if address.is_unspecified and role == "remote"
         else "multicast"
         if address.is_multicast
         else "broadcast"
@@ -84,7 +89,12 @@ def check_remote(remote: Endpoint, address: IPAddress) -> None:
     )
     if kind:
         raise UsageError(
-            f"remote {remote} has the {kind} address {address}: give the address of one host"
+            f"{role} {endpoint} has the {kind} address {address}: give the address of one host"
+        )
+    zone = isinstance(address, ipaddress.IPv6Address) and address.scope_id
+    if address.version != IPV4 and address.is_link_local and not zone:
+        raise UsageError(
+            f"{role} {endpoint} is link-local: name the interface, as in [{address}%eth0]"
         )
 
 
@@ -113,7 +123,14 @@ def _checked_host(host: str, role: str) -> str:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         return str(address.ipv4_mapped)  # ::ffff:1.2.3.4 is an IPv4 host, and is punched as one
     if address is not None:
+        _check_zone(host, role)
         return str(address)
     if not host or len(host) > MAX_HOST_LENGTH or not host.isprintable() or set(host) & set(" :[]"):
         raise UsageError(f"{role} host {host!r} is neither an address nor a name")
     return host
+
+
+def _check_zone(host: str, role: str) -> None:
+    _, percent, zone = host.partition("%")
+    if percent and not ZONE.fullmatch(zone):
+        raise UsageError(f"{role} host {host!r} has a zone that is no interface name")

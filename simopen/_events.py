@@ -57,11 +57,11 @@ class PunchAttempt(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PunchRefused(Event):
-    """An attempt was answered by a reset or an ICMP error, or could not leave.
+    """An attempt was answered by a reset or an ICMP error.
 
     Attributes:
         number: The attempt that ended.
-        reason: ``"reset"``, ``"host unreachable"``, ``"no route"``, …
+        reason: ``"reset"``, ``"host unreachable"``, …
         after: Seconds from its SYN to the answer.
     """
 
@@ -69,6 +69,18 @@ class PunchRefused(Event):
     number: int
     reason: str
     after: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PunchUnsent(Event):
+    """``connect()`` failed here and no SYN left; it is tried again a little later.
+
+    Attributes:
+        reason: ``"no route"``, ``"port pair in use"``, …
+    """
+
+    name: ClassVar[str] = "punch.unsent"
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simopen import Endpoint, UsageError
-from simopen._endpoints import check_remote, parse_endpoint
+from simopen._endpoints import check_one_host, parse_endpoint
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,8 @@ def test_reads_every_form(given_value: str | tuple[str, int], host: str, port: i
         "host:\uff14\uff10",
         "2001:db8::1:40000", "[2001:db8::1]", "a b:1", "[x:1", "x" * 254 + ":1",
         ("host", "1"), ("host", True), ("host",), ("", 1), ("a:b", 1), (b"host", 1), None, 7,
-        "host:99999999999999999999",
+        "host:99999999999999999999", "[fe80::1%a b]:1", "[fe80::1%\0]:1", "[fe80::1%\udcff]:1",
+        "[fe80::1%averyveryverylongname]:1",
     ],
 )  # fmt: skip
 def test_refuses_what_is_none(bad: object) -> None:
@@ -67,7 +68,20 @@ def test_text_form_reads_back(address: ipaddress.IPv4Address, port: int) -> None
 def test_a_remote_is_one_host(host: str) -> None:
     """Unspecified, multicast and broadcast addresses are refused as remotes."""
     with pytest.raises(UsageError, match="one host"):
-        check_remote(Endpoint(host, 40000), ipaddress.ip_address(host))
+        check_one_host(Endpoint(host, 40000), ipaddress.ip_address(host), role="remote")
+
+
+def test_a_local_address_may_be_a_wildcard_but_no_group() -> None:
+    """The kernel chooses the source for a wildcard; a multicast source would be nonsense."""
+    check_one_host(Endpoint("0.0.0.0", 1), ipaddress.ip_address("0.0.0.0"), role="local")
+    with pytest.raises(UsageError, match="local"):
+        check_one_host(Endpoint("224.0.0.1", 1), ipaddress.ip_address("224.0.0.1"), role="local")
+
+
+def test_link_local_needs_its_zone() -> None:
+    """Without an interface the kernel would only say that the argument is invalid."""
+    with pytest.raises(UsageError, match="%eth0"):
+        check_one_host(Endpoint("fe80::1", 1), ipaddress.ip_address("fe80::1"), role="remote")
 
 
 def test_is_a_socket_address() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import cyclopts
-from rich.console import Console
 
 from simopen import UsageError, __version__
 from simopen.cli import _exit
@@ -19,6 +19,7 @@ app = cyclopts.App(
     help_epilogue="Try it on this machine alone: simopen demo",
     version=__version__,
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
 
 
@@ -33,6 +34,9 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         _say("simopen: interrupted")
         return _exit.INTERRUPTED
+    except OSError as error:  # of our own streams and files; the network's have been told
+        _say(f"simopen: {error}")
+        return _exit.FAILED
     return code if isinstance(code, int) else _exit.OK
 
 
@@ -98,4 +102,6 @@ def _hint(arguments: Sequence[str]) -> str:
 
 
 def _say(text: str) -> None:
-    Console(file=sys.stderr, highlight=False, markup=False, soft_wrap=True).print(text)
+    with contextlib.suppress(OSError):  # nobody to tell
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()

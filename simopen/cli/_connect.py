@@ -18,7 +18,7 @@ from simopen.cli._pipes import (
     CHUNK,
     STDIN,
     STDOUT,
-    OutputClosedError,
+    PipeError,
     end_output,
     is_terminal,
     read_chunks,
@@ -41,21 +41,40 @@ def connect_pipes(
 ) -> int:
     """Run the command; returns its exit code."""
     with contextlib.ExitStack() as stack:
-        sinks: list[simopen.OnEvent] = []
-        if trace is not None:
-            try:
-                file = stack.enter_context(trace.open("w"))
-            except OSError as error:
-                raise simopen.UsageError(f"--trace: {error}") from None
-            sinks.append(simopen.JsonLinesTrace(file))
         display = stack.enter_context(make_display(json=json))
-        sinks.append(display.on_event)
+        sinks: list[simopen.OnEvent] = [display.on_event]
+        if trace is not None:
+            sinks.append(stack.enter_context(_TraceFile(trace, display)))
 
         def on_event(event: simopen.Event) -> None:
             for sink in sinks:
                 sink(event)
 
         return anyio.run(_connect, remote, local, timeout, on_event, display, **fastest_loop())
+
+
+class _TraceFile(contextlib.AbstractContextManager["_TraceFile"]):
+    """``--trace``: a file that fills the disk ends the trace, not the connection."""
+
+    def __init__(self, path: Path, display: Display) -> None:
+        try:
+            self._file = path.open("w")
+        except OSError as error:
+            raise simopen.UsageError(f"--trace: {error}") from None
+        self._trace: simopen.OnEvent | None = simopen.JsonLinesTrace(self._file)
+        self._display = display
+
+    def __call__(self, event: simopen.Event) -> None:
+        if self._trace is not None:
+            try:
+                self._trace(event)
+            except OSError as error:
+                self._trace = None
+                self._display.warn(f"the trace ends here: {error}")
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):  # said already
+            self._file.close()
 
 
 def fastest_loop() -> dict[str, Any]:
@@ -127,7 +146,7 @@ class _Copy:
     async def _guard(self, half: Callable[[], Awaitable[None]], both: anyio.CancelScope) -> None:
         try:
             await half()
-        except OutputClosedError as error:
+        except PipeError as error:
             self.failure = str(error)
         except anyio.BrokenResourceError as error:
             self.failure = f"the connection broke: {_reason(error)}"

@@ -69,7 +69,7 @@ class Side:
 
 def show() -> int:
     """Run the demo and return its exit code."""
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     with console.status("setting up two hosts") if console.is_terminal else nullcontext():
         reason = lab.why_unavailable()
     with tempfile.TemporaryDirectory(prefix="simopen-demo-") as folder:

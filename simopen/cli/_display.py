@@ -5,6 +5,7 @@ One :class:`Display` with three faces: a live line (a terminal), plain lines (a 
 
 from __future__ import annotations
 
+import contextlib
 import json as json_module
 import sys
 import time
@@ -31,7 +32,7 @@ def make_display(*, json: bool) -> Display:
     """The face that fits: JSON if asked for, live on a terminal, plain otherwise."""
     if json:
         return JsonDisplay(sys.stderr)
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, emoji=False)
     return LiveDisplay(console) if console.is_terminal else PlainDisplay(sys.stderr)
 
 
@@ -77,6 +78,9 @@ class Display:
 
     def tick(self, sent: int, received: int) -> None:
         """Called several times a second with the bytes so far."""
+
+    def warn(self, text: str) -> None:
+        """Something is wrong that does not end the command."""
 
     def failed(self, error: Failure) -> None:
         """There will be no connection."""
@@ -131,9 +135,12 @@ class PlainDisplay(Display):
         """One line."""
         self._line(f"{failure or 'done'}; sent {sent:,} bytes, received {received:,} bytes")
 
+    def warn(self, text: str) -> None:
+        """One line."""
+        self._line(text)
+
     def _line(self, text: str) -> None:
-        self._out.write(f"simopen: {text}\n")
-        self._out.flush()
+        write_line(self._out, f"simopen: {text}")
 
 
 class LiveDisplay(Display):
@@ -163,7 +170,8 @@ class LiveDisplay(Display):
 
     def started(self, event: simopen.PunchStarted) -> None:
         """Name the endpoints."""
-        self._say(f"[bold]{event.local}[/] <-> [bold]{event.remote}[/], nobody listening")
+        local, remote = escape(str(event.local)), escape(str(event.remote))
+        self._say(f"[bold]{local}[/] <-> [bold]{remote}[/], nobody listening")
 
     def connected(self, event: simopen.PunchConnected) -> None:
         """Show the report."""
@@ -192,6 +200,10 @@ class LiveDisplay(Display):
         verdict = f"[red]{escape(failure)}[/]" if failure else "[green]done[/]"
         self._say(f"{verdict}; sent {format_bytes(sent)}, received {format_bytes(received)}")
 
+    def warn(self, text: str) -> None:
+        """One line."""
+        self._say(f"[yellow]{escape(text)}[/]")
+
     def _say(self, markup: str) -> None:
         self._console.print(markup, soft_wrap=True)
 
@@ -214,8 +226,7 @@ class JsonDisplay(Display):
             | simopen.PunchFailed
         )
         if isinstance(event, once):
-            self._out.write(event_to_json(event) + "\n")
-            self._out.flush()
+            write_line(self._out, event_to_json(event))
 
     def tick(self, sent: int, received: int) -> None:
         """One line a second."""
@@ -240,13 +251,24 @@ class JsonDisplay(Display):
                 message=error.strerror,
             )
 
+    def warn(self, text: str) -> None:
+        """One line."""
+        self._line("warning", message=text)
+
     def ended(self, failure: str | None, sent: int, received: int) -> None:
         """The last line."""
         self._line("ended", failure=failure, sent=sent, received=received)
 
     def _line(self, name: str, **values: Any) -> None:  # noqa: ANN401 - JSON values
-        self._out.write(json_module.dumps({"event": name, "at": self.elapsed, **values}) + "\n")
-        self._out.flush()
+        line = {"event": name, "at": self.elapsed, **values}
+        write_line(self._out, json_module.dumps(line))
+
+
+def write_line(out: TextIO, text: str) -> None:
+    """Write a line; where nobody can read it, the transfer goes on without."""
+    with contextlib.suppress(OSError):
+        out.write(f"{text}\n")
+        out.flush()
 
 
 def failure_lines(error: Failure) -> list[str]:

@@ -19,8 +19,8 @@ STDIN, STDOUT = 0, 1
 CHUNK = 262_144  # bytes a read; large enough that a thread hop does not show
 
 
-class OutputClosedError(Exception):
-    """Whoever read our standard output has gone, or the disk under it is full."""
+class PipeError(Exception):
+    """Standard input or output broke: its other end has gone, or the disk is full."""
 
 
 def is_terminal(fd: int) -> bool:
@@ -32,33 +32,47 @@ def is_terminal(fd: int) -> bool:
 
 
 async def read_chunks(fd: int = STDIN) -> AsyncIterator[bytes]:
-    """Yield what arrives until its end; a closed descriptor is an empty input."""
+    """Yield what arrives until its end.
+
+    Raises:
+        PipeError: It cannot be read.
+    """
     try:
         pollable = _is_pollable(fd)
-    except OSError:
-        return
-    while True:
-        if pollable:
-            await anyio.wait_readable(fd)
-            chunk = os.read(fd, CHUNK)
-        else:
-            chunk = await anyio.to_thread.run_sync(os.read, fd, CHUNK)
-        if not chunk:
-            return
-        yield chunk
+        while chunk := await _read(fd, pollable=pollable):
+            yield chunk
+    except OSError as error:
+        raise PipeError(f"standard input cannot be read: {error.strerror}") from None
+
+
+async def _read(fd: int, *, pollable: bool) -> bytes:
+    while pollable:
+        await anyio.wait_readable(fd)
+        try:
+            return os.read(fd, CHUNK)
+        except BlockingIOError:  # somebody who shares the descriptor was quicker
+            continue
+    return await anyio.to_thread.run_sync(os.read, fd, CHUNK)
 
 
 async def write_all(data: bytes, fd: int = STDOUT) -> None:
     """Write all of ``data``, in a thread since a slow reader may block it.
 
     Raises:
-        OutputClosedError: It cannot be written.
+        PipeError: It cannot be written.
     """
+    rest = memoryview(data)
     try:
-        await anyio.to_thread.run_sync(_write_all, fd, data, abandon_on_cancel=True)
+        while rest:
+            try:
+                written = await anyio.to_thread.run_sync(os.write, fd, rest, abandon_on_cancel=True)
+            except BlockingIOError:  # whoever shares the descriptor has made it non-blocking
+                await anyio.wait_writable(fd)
+            else:
+                rest = rest[written:]
     except OSError as error:
         reason = "its reader has gone" if error.errno == errno.EPIPE else error.strerror
-        raise OutputClosedError(f"standard output cannot be written: {reason}") from None
+        raise PipeError(f"standard output cannot be written: {reason}") from None
 
 
 def end_output(fd: int = STDOUT) -> None:
@@ -68,13 +82,6 @@ def end_output(fd: int = STDOUT) -> None:
     """
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), fd)
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    with memoryview(data) as rest:
-        written = 0
-        while written < len(rest):
-            written += os.write(fd, rest[written:])
 
 
 def _is_pollable(fd: int) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 
-from simopen._endpoints import Endpoint, check_remote, literal_address
+from simopen._endpoints import IPV4, Endpoint, check_one_host, literal_address
 from simopen._errors import SelfConnectionError, UsageError
 
 if TYPE_CHECKING:
@@ -49,8 +49,11 @@ async def resolve(local: Endpoint, remote: Endpoint) -> Addresses:
         family, bound = await _first_address(local, socket.AF_UNSPEC)
     except UnresolvedError as error:
         raise UsageError(f"local {local} does not resolve: {error}") from None
-    _, target = await _first_address(remote, family)
-    check_remote(remote, _without_zone(target.host))
+    found, target = await _first_address(remote, family)
+    if found != family:
+        raise UsageError(f"local {local} and remote {remote} are of different families")
+    check_one_host(local, ipaddress.ip_address(bound.host), role="local")
+    check_one_host(remote, ipaddress.ip_address(target.host), role="remote")
     source = Endpoint(_source_host(family, bound, target), bound.port)
     if source == target:
         raise SelfConnectionError(
@@ -71,7 +74,7 @@ def endpoint_of(address: tuple[Any, ...]) -> Endpoint:
 def _check_families(local: Endpoint, remote: Endpoint) -> None:
     ours, theirs = literal_address(local.host), literal_address(remote.host)
     if ours is not None and theirs is not None and ours.version != theirs.version:
-        wildcard = "0.0.0.0" if theirs.version == 4 else "[::]"  # noqa: PLR2004, S104
+        wildcard = "0.0.0.0" if theirs.version == IPV4 else "[::]"  # noqa: S104
         raise UsageError(
             f"local {local} is IPv{ours.version} and remote {remote} is IPv{theirs.version}: "
             f'use one family, for example local="{wildcard}:{local.port}"'
@@ -82,13 +85,13 @@ async def _first_address(
     endpoint: Endpoint, family: socket.AddressFamily
 ) -> tuple[socket.AddressFamily, Endpoint]:
     if (literal := literal_address(endpoint.host)) is not None:
-        found = socket.AF_INET if literal.version == 4 else socket.AF_INET6  # noqa: PLR2004
-        return found, endpoint
+        found = socket.AF_INET if literal.version == IPV4 else socket.AF_INET6
+        return found, Endpoint(_with_numeric_zone(endpoint), endpoint.port)
     try:
         answers = await anyio.getaddrinfo(
             endpoint.host, endpoint.port, family=family, type=socket.SOCK_STREAM
         )
-    except (socket.gaierror, UnicodeError) as error:
+    except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UnresolvedError(reason or "unknown host") from None
     if not answers:
@@ -101,12 +104,23 @@ def _source_host(family: socket.AddressFamily, bound: Endpoint, target: Endpoint
     """The address the kernel would send from; connecting a UDP socket asks it without a packet."""
     if not _without_zone(bound.host).is_unspecified:
         return bound.host
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((target.host, target.port))
-        except OSError:
-            return bound.host  # no route now; the punch itself will say so
-        return endpoint_of(probe.getsockname()).host
+            return endpoint_of(probe.getsockname()).host
+    except OSError:
+        return bound.host  # no route or no descriptor now; the punch itself will say so
+
+
+def _with_numeric_zone(endpoint: Endpoint) -> str:
+    """The host with its zone as the kernel tells it, so that equal addresses are equal text."""
+    host, percent, zone = endpoint.host.partition("%")
+    if not percent or zone.isdigit():
+        return endpoint.host
+    try:
+        return f"{host}%{socket.if_nametoindex(zone)}"
+    except OSError:
+        raise UsageError(f"{endpoint}: this host has no interface {zone!r}") from None
 
 
 def _without_zone(host: str) -> IPAddress:

@@ -37,6 +37,7 @@ UNSENT: Mapping[int, str] = MappingProxyType({
     errno.ENETDOWN: "no route",
     errno.EPERM: "blocked by a local firewall",  # netfilter dropped it on the way out
     errno.EACCES: "blocked by a local firewall",
+    errno.EINVAL: "unusable source address",  # loopback to the outside, link-local to elsewhere
     errno.ENOBUFS: "out of buffers",
 })  # fmt: skip
 

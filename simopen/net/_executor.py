@@ -36,6 +36,7 @@ from simopen._events import (
     PunchRefreshed,
     PunchRefused,
     PunchStarted,
+    PunchUnsent,
 )
 from simopen._report import PunchReport
 from simopen.punch import Action, Lane, PunchOptions, Seen
@@ -215,6 +216,7 @@ class Punch:
         if code not in _errno.IN_PROGRESS:
             reason = _errno.unsent_reason(code)
             self._unsent_by[reason] += 1
+            self._announce(PunchUnsent(at=self._at(), reason=reason))
             return Seen.UNSENT
         self._announce(PunchAttempt(at=self._at(), number=self._lane.attempts))
         return self._look()  # on loopback the answer is in before connect() returns

@@ -228,6 +228,8 @@ class Lane:
 
     def _handle(self, event: Event, now: float, chance: float, seen: Seen | None = None) -> Action:
         state, action = TRANSITIONS[self.state, event]
+        if seen is Seen.REFUSED:
+            self.refusals += 1  # here, since at the end of the time the event is another
         if self.state is State.SYN_SENT:
             self._note_whether_sent(seen, now)
         if reaction := self._reactions.get(event):
@@ -270,7 +272,6 @@ class Lane:
             # An end in SYN_RECEIVED tells nothing of the path, unless that we refresh too soon.
             self.round_trip = after if self.round_trip is None else min(self.round_trip, after)
             self._unanswered = 0
-        self.refusals += 1
         wait = refire_wait(self._options, refusals=self.refusals, round_trip=after, chance=chance)
         self._deadline = max(now + wait, self._budget.earliest(now, chance))
 

@@ -42,7 +42,7 @@ class PunchOptions:
             Default 200: waiting alone stays cheap for us and harmless for the peer's network.
         burst_size: SYNs that may leave back to back once the rate is in force. Default 10. A side
             that waits on a fast path fires rarely but densely, so that a newcomer which
-            fires all the time is met within one burst.
+            fires all the time is met within a few bursts.
         burst_time: Seconds a burst may last. Default 0.001.
         patience_unsent: Seconds during which every ``connect()`` may fail locally (no route, a
             firewall rule of our own, the same port pair still in use) before the call gives up,

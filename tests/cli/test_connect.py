@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -151,3 +152,45 @@ def test_a_receiver_at_a_terminal_ends_with_the_peer(tmp_path: Path) -> None:
     assert (a.returncode, b.returncode) == (0, 0), err
     assert target.read_bytes() == b"all of it"
     assert b"nobody listening" in shown
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_closed_standard_descriptors(closed: str) -> None:
+    """No socket becomes standard input or output; what cannot be written is an error."""
+    one, two = commands("--timeout", "20")
+    line = f"exec {shlex.join(one)} {closed}"
+    with start(["bash", "-c", line], stdin=subprocess.DEVNULL) as a, start(two) as b:
+        out, _ = b.communicate(b"hello", timeout=30)
+        assert a.wait(timeout=30) == (3 if closed == ">&-" else 0)
+        assert a.stdout
+        assert a.stdout.read() == (b"" if closed == ">&-" else b"hello")
+    assert out == b""
+
+
+def test_words_that_nobody_can_read_do_not_end_the_transfer() -> None:
+    """A full disk under the log or the trace is no reason to stop."""
+    one, two = commands()
+    with (
+        Path("/dev/full").open("wb") as full,
+        start([*one, "--trace", "/dev/full"], stdin=subprocess.DEVNULL, stderr=full) as a,
+        start(two) as b,
+    ):
+        b.communicate(b"hello", timeout=30)
+        assert a.communicate(timeout=30)[0] == b"hello"
+    assert (a.returncode, b.returncode) == (0, 0)
+
+
+def test_interrupt_while_nobody_reads_our_output() -> None:
+    """The thread that is stuck in the write does not hold the command."""
+    one, two = commands()
+    with start(one) as a, start(two) as b:
+        assert b.stdin
+        b.stdin.write(b"x" * 300_000)
+        b.stdin.flush()
+        assert a.stderr
+        while b"connected" not in a.stderr.readline():
+            pass
+        time.sleep(0.3)  # until the pipe is full and the write is stuck
+        a.send_signal(signal.SIGINT)
+        assert a.wait(timeout=10) == 130
+        b.kill()

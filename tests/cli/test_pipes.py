@@ -7,7 +7,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from simopen.cli._pipes import OutputClosedError, end_output, is_terminal, read_chunks, write_all
+from simopen.cli._pipes import PipeError, end_output, is_terminal, read_chunks, write_all
+from tests.net.conformance import reset, tcp_pair
 
 pytestmark = pytest.mark.anyio
 
@@ -41,13 +42,45 @@ async def test_reads_a_pipe_until_its_end() -> None:
         os.close(reader)
 
 
-async def test_devnull_and_a_closed_descriptor_are_empty() -> None:
-    """``</dev/null`` and ``<&-`` both mean: nothing to send."""
+async def test_devnull_is_empty() -> None:
+    """``</dev/null`` means: nothing to send."""
     null = os.open(os.devnull, os.O_RDONLY)
-    assert await collect(null) == b""
-    os.close(null)
-    assert await collect(null) == b""
-    assert not is_terminal(null)
+    try:
+        assert await collect(null) == b""
+        assert not is_terminal(null)
+    finally:
+        os.close(null)
+
+
+async def test_an_input_that_breaks() -> None:
+    """A socket as standard input can be reset: an error of its own."""
+    ours, theirs = tcp_pair()
+    with ours:
+        reset(theirs)
+        with pytest.raises(PipeError, match="standard input cannot be read"):
+            await collect(ours.fileno())
+
+
+async def test_a_non_blocking_output_is_waited_for() -> None:
+    """Whoever shares the descriptor may have made it non-blocking; a slow reader gets all."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    data = os.urandom(1_000_000)
+    got = bytearray()
+
+    def read() -> None:
+        while len(got) < len(data):
+            got.extend(os.read(reader, 10_000))
+
+    thread = threading.Timer(0.05, read)
+    thread.start()
+    try:
+        await write_all(data, writer)
+        thread.join()
+        assert got == data
+    finally:
+        os.close(reader)
+        os.close(writer)
 
 
 async def test_waiting_for_a_pipe_can_be_cancelled() -> None:
@@ -100,7 +133,7 @@ async def test_a_reader_that_has_gone() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     try:
-        with pytest.raises(OutputClosedError, match="its reader has gone"):
+        with pytest.raises(PipeError, match="its reader has gone"):
             await write_all(b"x", writer)
     finally:
         os.close(writer)

@@ -58,6 +58,20 @@ async def test_families_must_agree() -> None:
         await resolve(Endpoint("0.0.0.0", 40000), Endpoint("2001:db8::1", 40001))
 
 
+async def test_a_local_name_of_the_other_family() -> None:
+    """Found out after resolving, and told as wrong use all the same."""
+    with pytest.raises(UsageError, match="different families"):
+        await resolve(Endpoint("localhost", 40000), Endpoint("::1", 40001))
+
+
+async def test_zones_are_told_by_number() -> None:
+    """Equal addresses are equal text; an interface that is not there is wrong use."""
+    found = await resolve(Endpoint("::1", 40000), Endpoint("fe80::1%lo", 40001))
+    assert found.remote.host == f"fe80::1%{socket.if_nametoindex('lo')}"
+    with pytest.raises(UsageError, match="no interface 'nosuch'"):
+        await resolve(Endpoint("::1", 40000), Endpoint("fe80::1%nosuch", 40001))
+
+
 async def test_a_remote_name_without_address() -> None:
     """It is told from the local name's failure, which is wrong use."""
     with pytest.raises(UnresolvedError):

@@ -29,7 +29,8 @@ def test_refusals_have_a_kind(code: int, reason: str) -> None:
         (errno.EADDRNOTAVAIL, "port pair in use"),
         (errno.EHOSTUNREACH, "no route"),
         (errno.EPERM, "blocked by a local firewall"),
-        (errno.EINVAL, "invalid argument"),
+        (errno.EINVAL, "unusable source address"),
+        (errno.EPROTO, "protocol error"),
     ],
 )
 def test_unsent_attempts_have_a_kind(code: int, reason: str) -> None:

@@ -213,6 +213,30 @@ async def test_a_cancelled_call_does_not_begin() -> None:
     assert scope.cancelled_caught
 
 
+async def test_a_source_that_cannot_reach_the_remote() -> None:
+    """From loopback nothing leaves for elsewhere: told before the timeout, with an event each."""
+    events: list[Event] = []
+    with pytest.raises(PeerConnectError, match="wildcard") as caught:
+        await simopen.connect_peer(
+            "192.0.2.1:40000",
+            local=local(),
+            on_event=events.append,
+            options=PunchOptions(patience_unsent=0.1),
+        )
+    assert caught.value.diagnosis.cause is Cause.UNUSABLE_SOURCE
+    unsent = [event for event in events if isinstance(event, simopen.PunchUnsent)]
+    assert len(unsent) == caught.value.report.unsent >= 2
+
+
+async def test_every_refusal_is_counted() -> None:
+    """Also the one that is seen at the very end of the time."""
+    for _ in range(5):
+        with pytest.raises(PeerTimeoutError) as caught:
+            await simopen.connect_peer(f"127.0.0.1:{free_port()}", local=local(), timeout=0.01)
+        report = caught.value.report
+        assert report.refusals == sum(report.refused_by.values())
+
+
 async def test_an_occupied_pair_is_named() -> None:
     """A connection between the same endpoints blocks the pair, and the error tells its state."""
     ours = local()

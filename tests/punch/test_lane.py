@@ -474,7 +474,7 @@ class AnyLane(RuleBasedStateMachine):
             self.left.pop()
         action = self.lane.observe(seen, self.now, chance)
         ended = self.now >= self.end and seen is not Seen.OPEN
-        if seen is Seen.REFUSED and not ended:
+        if seen is Seen.REFUSED:
             self.refused += 1
         if ended:
             assert action is Action.ABANDON
