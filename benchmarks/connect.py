@@ -17,6 +17,7 @@ import json
 import random
 import sys
 import time
+from collections.abc import Mapping
 from statistics import median, quantiles
 from typing import Any
 
@@ -32,6 +33,9 @@ SKEWS = (0.0, 0.005, 0.05, 0.4)  # seconds between the two starts
 START = 1.0  # seconds until both interpreters are up
 TIMEOUT = 10.0  # seconds; a trial that takes longer has failed
 FIRST_PORT = 20_000
+HEAD = """\
+| loop | starts apart, ms | met | limit, ms | median, ms | ratio | p99, ms | max, ms | SYNs a side |
+|---|---|---|---|---|---|---|---|---|"""
 TRIALS, QUICK_TRIALS = 100, 20  # a cell
 
 
@@ -105,23 +109,26 @@ async def cell(loop: str, skew: float, trials: int) -> dict[str, Any]:
     }
 
 
+def table_row(row: Mapping[str, Any]) -> str:
+    """One cell as a line of Markdown under ``HEAD``."""
+    ms = {name: row[name] * 1000 for name in ("skew", "limit", "median", "p99", "max")}
+    return (
+        f"| {row['loop']} | {ms['skew']:g} | {row['met']}/{row['trials']} | {ms['limit']:g} "
+        f"| {ms['median']:.1f} | {ms['median'] / ms['limit']:.2f} | {ms['p99']:.1f} "
+        f"| {ms['max']:.1f} | {row['attempts']:g} |"
+    )
+
+
 async def run(trials: int) -> None:
     """All cells, the table, the file."""
     cells = []
-    print("| loop | skew ms | met | limit ms | median ms | ratio | p99 ms | max ms | SYNs a side |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print(HEAD)
     for loop in LOOPS:
         for skew in SKEWS:
             print(f"{loop}, skew {skew * 1000:g} ms …", end="\r", file=sys.stderr, flush=True)
             row = await cell(loop, skew, trials)
             cells.append(row)
-            ms = {name: row[name] * 1000 for name in ("skew", "limit", "median", "p99", "max")}
-            print(
-                f"| {loop} | {ms['skew']:g} | {row['met']}/{trials} | {ms['limit']:g} "
-                f"| {ms['median']:.1f} | {ms['median'] / ms['limit']:.2f} | {ms['p99']:.1f} "
-                f"| {ms['max']:.1f} | {row['attempts']:g} |",
-                flush=True,
-            )
+            print(table_row(row), flush=True)
     write_lines("connect.jsonl", [environment(), *cells], quick=trials < TRIALS)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from benchmarks import connect
 from simopen import lab
 from tests.helpers import free_port, on_cpu
 
@@ -26,6 +28,15 @@ def test_shows_the_example_as_it_is(example: Path) -> None:
     )
     assert found
     assert found[1] == example.read_text()
+
+
+def test_the_figures_are_the_measured_ones() -> None:
+    """Every cell of the last full run stands in the README as the benchmark prints it."""
+    lines = (ROOT / "benchmarks" / "results" / "connect.jsonl").read_text().splitlines()
+    cells = [json.loads(line) for line in lines[1:]]
+    assert cells
+    for line in (connect.HEAD, *map(connect.table_row, cells)):
+        assert line in README
 
 
 def test_the_commands_exist() -> None:

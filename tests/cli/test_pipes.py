@@ -61,28 +61,6 @@ async def test_an_input_that_breaks() -> None:
             await collect(ours.fileno())
 
 
-async def test_a_non_blocking_output_is_waited_for() -> None:
-    """Whoever shares the descriptor may have made it non-blocking; a slow reader gets all."""
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    data = os.urandom(1_000_000)
-    got = bytearray()
-
-    def read() -> None:
-        while len(got) < len(data):
-            got.extend(os.read(reader, 10_000))
-
-    thread = threading.Timer(0.05, read)
-    thread.start()
-    try:
-        await write_all(data, writer)
-        thread.join()
-        assert got == data
-    finally:
-        os.close(reader)
-        os.close(writer)
-
-
 async def test_waiting_for_a_pipe_can_be_cancelled() -> None:
     """No thread stays behind in a read that nobody ends."""
     reader, writer = os.pipe()
@@ -95,9 +73,11 @@ async def test_waiting_for_a_pipe_can_be_cancelled() -> None:
         os.close(writer)
 
 
-async def test_writes_more_than_a_pipe_holds() -> None:
-    """A slow reader gets everything."""
+@pytest.mark.parametrize("blocking", [True, False])
+async def test_writes_more_than_a_pipe_holds(*, blocking: bool) -> None:
+    """A slow reader gets all, also where a sharer has made the descriptor non-blocking."""
     reader, writer = os.pipe()
+    os.set_blocking(writer, blocking)
     data = os.urandom(1_000_000)
     got = bytearray()
 
@@ -105,7 +85,7 @@ async def test_writes_more_than_a_pipe_holds() -> None:
         while len(got) < len(data):
             got.extend(os.read(reader, 10_000))
 
-    thread = threading.Thread(target=read)
+    thread = threading.Timer(0.05, read)
     thread.start()
     try:
         await write_all(data, writer)
