@@ -111,6 +111,9 @@ async def test_nobody_listens(net: lab.TwoHosts) -> None:
             assert shown.stdout == b""
             established = await host.run(["ss", "-H", "-t", "-n", "state", "established"])
             assert established.stdout.count(b":40000") == 2
+        # Each would wait for the other's end of input, and we for both.
+        a.kill()
+        b.kill()
 
 
 @pytest.mark.parametrize("closer", ["a", "b"])
