@@ -6,6 +6,7 @@ Data goes to standard output, words go to standard error, and the exit code says
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -19,11 +20,12 @@ def main() -> None:
         code = _run()
     except KeyboardInterrupt:
         code = _exit.INTERRUPTED
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:  # a full disk, a reader that has gone
-            code = code or _exit.FAILED
+    try:
+        sys.stdout.flush()
+    except OSError:  # a full disk, a reader that has gone: data is lost, and that is a failure
+        code = code or _exit.FAILED
+    with contextlib.suppress(OSError):  # words that nobody can read are none
+        sys.stderr.flush()
     # Not sys.exit(): that would wait for a thread that is stuck writing to a pipe nobody reads.
     os._exit(code)
 
