@@ -10,25 +10,18 @@ import enum
 import json
 import logging
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, TextIO
-
-import structlog
 
 from ._endpoints import Endpoint
 from ._events import PunchConnected, PunchFailed, PunchStarted
 
 if TYPE_CHECKING:
+    from structlog.stdlib import BoundLogger
+
     from ._events import Event, OnEvent
 
 _stdlib_logger = logging.getLogger("simopen.punch")
-_logger: structlog.stdlib.BoundLogger = structlog.wrap_logger(
-    _stdlib_logger,
-    processors=[
-        structlog.stdlib.filter_by_level,
-        structlog.stdlib.render_to_log_kwargs,
-    ],
-    wrapper_class=structlog.stdlib.BoundLogger,
-)
 
 # A punch can make thousands of attempts: all but its beginning and end is for debugging.
 _INFO = (PunchStarted, PunchConnected, PunchFailed)
@@ -48,9 +41,24 @@ class Telemetry:
         """
         level = logging.INFO if isinstance(event, _INFO) else logging.DEBUG
         if _stdlib_logger.isEnabledFor(level):
-            _logger.log(level, event.name, **_fields(event))
+            _logger().log(level, event.name, **_fields(event))
         if self._on_event is not None:
             self._on_event(event)
+
+
+@cache
+def _logger() -> BoundLogger:
+    import structlog  # noqa: PLC0415 - half of what importing simopen would take, for a log
+
+    logger: BoundLogger = structlog.wrap_logger(
+        _stdlib_logger,
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.render_to_log_kwargs,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    return logger
 
 
 class JsonLinesTrace:

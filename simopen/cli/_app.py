@@ -95,6 +95,129 @@ def demo() -> int:
     return show()
 
 
+lab_app = cyclopts.App(
+    name="lab",
+    help="A small internet on this machine: hosts behind NATs, with your programs in them.",
+)
+app.command(lab_app)
+
+Capture = Annotated[Path | None, cyclopts.Parameter(allow_leading_hyphen=False)]
+
+
+@lab_app.default
+def list_lab() -> int:
+    """List the topologies and presets that come with simopen.
+
+    On a terminal as tables, else as lines of three columns with tabs between them: "topology" or
+    "preset", the name, what it is.
+    """
+    from simopen.cli import _lab  # noqa: PLC0415 - keeps --help quick
+
+    return _lab.show_all()
+
+
+@lab_app.command
+def show(name: str, /) -> int:
+    """Show one topology as a tree, or one preset with all its axes.
+
+    Parameters
+    ----------
+    name
+        A topology's name or TOML file, or a preset's name.
+    """
+    from simopen.cli import _lab  # noqa: PLC0415 - keeps --help quick
+
+    return _lab.show(name)
+
+
+@lab_app.command
+def shell(topology: str, host: str, /, *, capture: Capture = None, seed: int | None = None) -> int:
+    """Bring a network up and open a shell in one of its hosts.
+
+    The shell knows the addresses of all hosts: $LAB_BOB_IPV4, $LAB_BOB_IPV6, and $LAB_BOB_PUBLIC,
+    which is what the internet sees of bob. The network is gone when the shell ends, and the exit
+    code is the shell's.
+
+    Parameters
+    ----------
+    topology
+        A topology's name or TOML file.
+    host
+        The host.
+    capture
+        Write everything on the wire to this pcapng file.
+    seed
+        What all chance grows from, in place of the topology's own seed.
+    """
+    from simopen.cli import _lab  # noqa: PLC0415 - keeps --help quick
+
+    return _lab.shell(topology, host, capture=capture, seed=seed)
+
+
+@lab_app.command(name="run")
+def run_lab(
+    topology: str,
+    /,
+    *command: Annotated[str, cyclopts.Parameter(allow_leading_hyphen=True)],
+    until: str | None = None,
+    capture: Capture = None,
+    seed: int | None = None,
+) -> int:
+    """Bring a network up and run programs in its hosts.
+
+    Each "--" begins a program; "HOST:" before it says where it runs, else it runs in every host.
+    {bob.ipv4}, {bob.ipv6} and {bob.public} become bob's addresses, the last as the internet sees
+    him; $LAB_BOB_IPV4 and so on are in the environment. Several programs run at once, and each of
+    their lines is told with its host; one alone has the terminal. The exit code is the first that
+    is not 0.
+
+    Example:
+
+        simopen lab run two-homes --until alice -- server: python3 -m http.server 80
+        -- alice: curl --retry-connrefused --retry 9 -s http://{server.ipv4}/
+
+    Parameters
+    ----------
+    topology
+        A topology's name or TOML file.
+    command
+        Programs, each after a "--".
+    until
+        End everything when the programs of this host have ended.
+    capture
+        Write everything on the wire to this pcapng file.
+    seed
+        What all chance grows from, in place of the topology's own seed.
+    """
+    from simopen.cli import _lab  # noqa: PLC0415 - keeps --help quick
+
+    return _lab.run(topology, command, until=until, capture=capture, seed=seed)
+
+
+@lab_app.command(name="ladder")
+def draw_ladder(
+    capture: Path,
+    /,
+    *,
+    conversation: int = 1,
+    svg: Annotated[Path | None, cyclopts.Parameter(allow_leading_hyphen=False)] = None,
+) -> int:
+    """Draw a TCP conversation of a capture: who sent what when, and what crossed.
+
+    Parameters
+    ----------
+    capture
+        A pcapng file that the lab has written.
+    conversation
+        Which one, counted in the order of their first packets.
+    svg
+        Write the picture to this SVG file instead.
+    """
+    from simopen.cli import _lab  # noqa: PLC0415 - keeps --help quick
+
+    return _lab.draw(capture, conversation=conversation, svg_file=svg)
+
+
 def _hint(arguments: Sequence[str]) -> str:
     known = [name for name in app if not name.startswith("-")]
     command = next((word for word in arguments if word in known), None)

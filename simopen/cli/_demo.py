@@ -27,7 +27,7 @@ from simopen import Endpoint, lab
 from simopen._report import count, format_seconds
 from simopen.cli import _exit
 from simopen.cli._connect import fastest_loop
-from simopen.lab import ladder, picture
+from simopen.lab.capture import ladder, picture
 
 DELAY = 0.020  # seconds one way; a round trip of 40 ms, as between two European cities
 FILE_SIZE = 1_000_000  # bytes each way

@@ -1,113 +1,35 @@
-"""Networks as a program sees them: hosts to run things in, and `two_hosts` to have two of them.
+"""Networks as a program sees them: `network` to have one, `two_hosts` for the smallest.
 
 Theory of operation
 -------------------
 Hosts, wire and recorder live in a supervisor process; this side only knows paths that lead into
-them. A process is put into a host by `nsenter`, which enters the namespace and then becomes the
-command, so its process id, its standard streams and its signals are the command's own.
+them. What starts and ends a network blocks for some tenths of a second; `with` does it in place,
+`async with` in a thread, shielded, so that cancellation leaves nothing behind.
 """
 
 from __future__ import annotations
 
-import math
-from contextlib import AsyncExitStack, asynccontextmanager
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypedDict
+from types import TracebackType
+from typing import Generic, TypeAlias, TypeVar
 
 import anyio
+import anyio.to_thread
+import msgspec
 
-from simopen.lab import pcapng
-from simopen.lab._plan import DEFAULT_MTU_BYTES, HostPlan, Plan
-from simopen.lab._sockets import Listener, listeners
-from simopen.lab._supervision import supervise
-from simopen.lab.wire import DEFAULT_CAPACITY
+from simopen.lab._host import Host
+from simopen.lab._plan import Plan, SitePlan
+from simopen.lab._planning import plan as make_plan
+from simopen.lab._protocol import Access, Traffic
+from simopen.lab._supervision import Supervisor
+from simopen.lab.capture import pcapng
+from simopen.lab.topology import DEFAULT_CAPACITY, DEFAULT_MTU_BYTES, Link, Site, Topology
 
-if TYPE_CHECKING:
-    import os
-    import subprocess
-    from collections.abc import AsyncIterator, Mapping, Sequence
-    from typing import Unpack
-
-    from anyio.abc import Process
-
-    from simopen.lab._protocol import Access, Traffic
-
-MIN_MTU_BYTES = 1280
-"""The least that IPv6 allows (RFC 8200 §5)."""
-
-MAX_MTU_BYTES = 65_535
-"""The most that a TUN device allows."""
-
-_NS_PER_S = 1_000_000_000
-
-
-class ProcessOptions(TypedDict, total=False):
-    """What `Host.run` and `Host.popen` pass on to anyio, and what it means there."""
-
-    stdin: int | IO[bytes] | None
-    stdout: int | IO[bytes] | None
-    stderr: int | IO[bytes] | None
-    cwd: str | os.PathLike[str] | None
-    env: Mapping[str, str] | None
-    start_new_session: bool
-
-
-@dataclass(eq=False)
-class Host:
-    """One host of a running network.
-
-    Attributes:
-        name: What it is called.
-        ipv4: Its IPv4 address.
-        ipv6: Its IPv6 address.
-    """
-
-    name: str
-    ipv4: str
-    ipv6: str
-    _access: Access
-    _processes: list[Process] = field(default_factory=list)
-
-    def command(self, argv: Sequence[str]) -> list[str]:
-        """Return the command line that runs `argv` in this host, for whoever starts processes."""
-        return self._access.command(list(argv))
-
-    async def run(
-        self,
-        argv: Sequence[str],
-        *,
-        input: bytes | None = None,  # noqa: A002  # anyio's name
-        check: bool = True,
-        **options: Unpack[ProcessOptions],
-    ) -> subprocess.CompletedProcess[bytes]:
-        """Run a command in this host until it ends, as `anyio.run_process` does."""
-        command = self.command(argv)
-        return await anyio.run_process(command, input=input, check=check, **options)
-
-    async def popen(self, argv: Sequence[str], **options: Unpack[ProcessOptions]) -> Process:
-        """Start a command in this host, as `anyio.open_process` does.
-
-        What still runs when the network ends is killed and reaped.
-        """
-        with anyio.CancelScope(shield=True):  # or a cancellation could lose a running process
-            process = await anyio.open_process(self.command(argv), **options)
-            self._processes.append(process)
-        await anyio.lowlevel.checkpoint_if_cancelled()
-        return process
-
-    def listeners(self) -> list[Listener]:
-        """Return the TCP sockets that listen in this host, both families."""
-        tables = (Path(path).read_text() for path in self._access.tables)
-        return [listener for table in tables for listener in listeners(table)]
-
-    async def aclose(self) -> None:
-        """Kill and reap what `popen` started. The network does this at its end."""
-        with anyio.CancelScope(shield=True):
-            for process in self._processes:
-                if process.returncode is None:
-                    process.kill()
-                await process.aclose()
+PathLike: TypeAlias = str | os.PathLike[str]
+T = TypeVar("T")
 
 
 @dataclass(eq=False)
@@ -115,24 +37,39 @@ class Network:
     """A running network.
 
     Attributes:
-        hosts: Its hosts by name.
-        capture: Path of the capture, if one is written.
-        traffic: What the wire did, by sending host; filled when the network has ended.
+        topology: What was declared.
+        hosts: Its hosts by name; `network["alice"]` is short for `network.hosts["alice"]`.
+        capture: Path of the capture of everything, if one is written.
+        captures: Paths of the captures of single sites, by site.
+        traffic: What became of the packets, by host and site; filled when the network has ended.
     """
 
+    topology: Topology
     hosts: dict[str, Host]
     capture: Path | None
-    traffic: dict[str, Traffic]
+    captures: dict[str, Path]
+    traffic: dict[str, Traffic] = field(default_factory=dict)
 
-    async def records(self) -> list[pcapng.Record]:
+    def __getitem__(self, name: str) -> Host:
+        try:
+            return self.hosts[name]
+        except KeyError:
+            known = ", ".join(self.hosts)
+            raise KeyError(f"no host is called {name!r}; there are: {known}") from None
+
+    async def records(self, site: str | None = None) -> list[pcapng.Record]:
         """Return what has been captured so far; everything, once the network has ended.
 
+        Args:
+            site: Read the capture of this site instead of that of the whole network.
+
         Raises:
-            ValueError: Nothing is captured here.
+            ValueError: Nothing is captured there.
         """
-        if self.capture is None:
-            raise ValueError("this network writes no capture: give it a path")
-        return pcapng.read(await anyio.Path(self.capture).read_bytes(), growing=True)
+        path = self.capture if site is None else self.captures.get(site)
+        if path is None:
+            raise ValueError("this network writes no capture of that: give it a path")
+        return pcapng.read(await anyio.Path(path).read_bytes(), growing=True)
 
 
 class TwoHosts(Network):
@@ -149,14 +86,106 @@ class TwoHosts(Network):
         return self.hosts["b"]
 
 
-@asynccontextmanager
-async def two_hosts(
+N = TypeVar("N", bound=Network)
+
+
+class Opening(Generic[N]):
+    """A network that is up inside its `with` or `async with`, and gone after it; for one use."""
+
+    def __init__(
+        self,
+        kind: type[N],
+        topology: Topology,
+        capture: PathLike | None,
+        captures: Mapping[str, PathLike],
+    ) -> None:
+        whole = None if capture is None else Path(capture).resolve()
+        parts = {site: Path(path).resolve() for site, path in captures.items()}
+        self._plan = make_plan(topology, dict(_capture_plan(topology, whole, parts)))
+        self._supervisor = Supervisor(self._plan)
+        self._network = kind(topology, {}, whole, parts)
+
+    def __enter__(self) -> N:
+        for path in self._plan.captures:
+            Path(path).write_bytes(b"")  # complain here, where it can be understood
+        access = self._supervisor.start()
+        self._network.hosts.update(_hosts(self._plan, access))
+        return self._network
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._supervisor.stop_quietly()
+            return
+        self._network.traffic.update(self._supervisor.stop().traffic)
+
+    async def __aenter__(self) -> N:
+        try:
+            network = await _in_thread(self.__enter__)
+            await anyio.lowlevel.checkpoint_if_cancelled()
+        except BaseException:
+            await _in_thread(self._supervisor.stop_quietly)
+            raise
+        return network
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            await _in_thread(lambda: self.__exit__(kind, error, trace))
+        finally:
+            # after the supervisor, which has killed what their processes have started, too
+            for host in self._network.hosts.values():
+                await host.aclose()
+
+
+def network(
+    declared: Topology | Sequence[Site],
+    *,
+    seed: int | None = None,
+    capture: PathLike | None = None,
+    captures: Mapping[str, PathLike] | None = None,
+) -> Opening[Network]:
+    """Have a network of hosts with real kernel TCP stacks, as declared.
+
+        async with lab.network([home, office], capture="wire.pcapng") as net:
+            await net["alice"].run(["ping", "-c", "1", net["bob"].ipv4])
+
+    Works as `async with` on asyncio and trio, and as `with` where no event loop runs.
+
+    Args:
+        declared: A topology, or just its sites.
+        seed: What all chance in it grows from, in place of the topology's own seed.
+        capture: Where to write a pcapng capture of everything; its directory must exist.
+        captures: Where to write captures of single sites, by the site's name: of its gateway's
+            outside and its hosts.
+
+    Raises:
+        ValueError: The declaration contradicts itself.
+        LabUnavailable: On entering: this machine cannot have a lab.
+        LabBroken: On leaving: the lab died before.
+        OSError: On entering: a capture cannot be written.
+    """
+    topology = declared if isinstance(declared, Topology) else Topology(sites=declared)
+    if seed is not None:
+        topology = msgspec.structs.replace(topology, seed=seed)
+    return Opening(Network, topology, capture, captures or {})
+
+
+def two_hosts(
     delay: float = 0.0,
     *,
-    capture: str | os.PathLike[str] | None = None,
+    capture: PathLike | None = None,
     mtu: int = DEFAULT_MTU_BYTES,
     capacity: int = DEFAULT_CAPACITY,
-) -> AsyncIterator[TwoHosts]:
+) -> Opening[TwoHosts]:
     """Have two hosts, `a` and `b`, with real kernel TCP stacks, joined by a wire.
 
     Args:
@@ -166,42 +195,50 @@ async def two_hosts(
         capacity: Packets in flight in one direction beyond which further ones are lost.
 
     Raises:
-        LabUnavailable: This machine cannot have a lab.
-        LabBroken: The lab died before the context ended.
-        OSError: The capture cannot be written.
         ValueError: An argument is out of its range.
+        LabUnavailable: On entering: this machine cannot have a lab.
+        LabBroken: On leaving: the lab died before.
+        OSError: On entering: the capture cannot be written.
     """
-    _check(delay, mtu, capacity)
-    path = None if capture is None else Path(capture)
-    if path is not None:
-        await anyio.Path(path).write_bytes(b"")  # complain here, where it can be understood
-        path = Path(await anyio.Path(path).resolve())
-    plan = Plan(
-        hosts=(HostPlan("a", "10.77.0.1", "fd77::1"), HostPlan("b", "10.77.1.1", "fd77:0:0:1::1")),
-        delay_ns=round(delay * _NS_PER_S),
-        mtu_bytes=mtu,
-        capacity=capacity,
-        capture=None if path is None else str(path),
-    )
-    async with AsyncExitStack() as stack:
-        # hosts close after the supervisor has: it kills what their processes have started, too
-        hosts: dict[str, Host] = {}
-        stack.push_async_callback(_close_all, hosts)
-        lab = await stack.enter_async_context(supervise(plan))
-        for host in plan.hosts:
-            hosts[host.name] = Host(host.name, host.ipv4, host.ipv6, lab.access[host.name])
-        yield TwoHosts(hosts, path, lab.traffic)
+    there = Link(latency=delay, capacity=capacity)
+    sites = [Site(f"site-{name}", hosts=[name], link=there, downlink=Link()) for name in "ab"]
+    return Opening(TwoHosts, Topology(sites=sites, mtu=mtu), capture, {})
 
 
-async def _close_all(hosts: Mapping[str, Host]) -> None:
-    for host in hosts.values():
-        await host.aclose()
+async def _in_thread(work: Callable[[], T]) -> T:
+    with anyio.CancelScope(shield=True):
+        result = await anyio.to_thread.run_sync(work)
+    return result  # noqa: RET504  # a scope may swallow what is raised in it, says its type
 
 
-def _check(delay: float, mtu: int, capacity: int) -> None:
-    if not (math.isfinite(delay) and delay >= 0):
-        raise ValueError(f"a delay is a number of seconds from 0 up, not {delay!r}")
-    if not MIN_MTU_BYTES <= mtu <= MAX_MTU_BYTES:
-        raise ValueError(f"an MTU lies between {MIN_MTU_BYTES} and {MAX_MTU_BYTES}, not {mtu!r}")
-    if capacity < 1:
-        raise ValueError(f"a wire holds at least one packet, not {capacity!r}")
+def _capture_plan(
+    topology: Topology, whole: Path | None, parts: Mapping[str, Path]
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield the path of each capture with the names of the points it records."""
+    points = {site.name: _points(site) for site in topology.walk()}
+    for site in parts:
+        if site not in points:
+            raise ValueError(f"no site is called {site!r}; there are: {', '.join(points)}")
+    if whole is not None:
+        yield str(whole), [name for site in topology.walk() for name in points[site.name]]
+    for site, path in parts.items():
+        yield str(path), points[site]
+
+
+def _points(site: Site) -> list[str]:
+    hosts = [host.name for host in site.host_specs()]
+    return hosts if site.gateway is None else [*hosts, site.name]
+
+
+def _hosts(plan: Plan, access: Mapping[str, Access]) -> Iterator[tuple[str, Host]]:
+    for site, public in _outermost(plan.sites, ""):
+        for host in site.hosts:
+            yield host.name, Host.from_plan(host, site.name, public or host.ipv4, access[host.name])
+
+
+def _outermost(sites: Sequence[SitePlan], public: str) -> Iterator[tuple[SitePlan, str]]:
+    """Yield every site with the address of the outermost NAT in front of its hosts, or ""."""
+    for site in sites:
+        address = public or ("" if site.public else site.ipv4)
+        yield site, address
+        yield from _outermost(site.sites, address)

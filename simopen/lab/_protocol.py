@@ -1,15 +1,17 @@
-"""The front's half of the conversation with its supervisor: answers read, no I/O."""
+"""What a supervisor answers its front, a line of JSON each, and how that is read. No I/O."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from typing import TypeAlias
+
+import msgspec
 
 from simopen.lab._errors import LabUnavailable
+from simopen.lab.wire.gateway import Counts as GatewayCounts
+from simopen.lab.wire.link import LinkCounts
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(msgspec.Struct, frozen=True):
     """How to get at one host.
 
     Attributes:
@@ -28,17 +30,63 @@ class Access:
         return [nsenter, f"--net={self.net}", *user, "--", *argv]
 
 
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """What the wire did with what one host sent.
+class Traffic(msgspec.Struct, frozen=True):
+    """What became of the packets at one host or site.
 
     Attributes:
-        accepted: Packets taken in.
-        overflowed: Packets lost because too many were in flight.
+        up: On the link towards the outside.
+        down: On the link towards the inside.
+        gateway: At the gateway, where that is a model.
     """
 
-    accepted: int
-    overflowed: int
+    up: LinkCounts
+    down: LinkCounts
+    gateway: GatewayCounts | None = None
+
+
+class _Message(msgspec.Struct, frozen=True, tag_field="answer"):
+    def to_json(self) -> bytes:
+        """Return the message as one line."""
+        return msgspec.json.encode(self) + b"\n"
+
+
+class Ready(_Message, frozen=True, tag="ready"):
+    """The lab is up.
+
+    Attributes:
+        access: How to get at each host.
+    """
+
+    access: dict[str, Access]
+
+
+class Unavailable(_Message, frozen=True, tag="unavailable"):
+    """This machine cannot have the lab.
+
+    Attributes:
+        reason: What is missing.
+    """
+
+    reason: str
+
+
+class Ended(_Message, frozen=True, tag="ended"):
+    """The lab has ended in order.
+
+    Attributes:
+        traffic: By host and site.
+        unroutable: Packets to addresses that nobody had.
+        refused: Packets that a receiving device would not take.
+    """
+
+    traffic: dict[str, Traffic]
+    unroutable: int
+    refused: int
+
+
+Answer: TypeAlias = Ready | Unavailable | Ended
+
+_decoder = msgspec.json.Decoder(Ready | Unavailable | Ended)
 
 
 def read_ready(line: bytes, stderr: bytes) -> dict[str, Access]:
@@ -51,21 +99,16 @@ def read_ready(line: bytes, stderr: bytes) -> dict[str, Access]:
     Raises:
         LabUnavailable: It is not ready.
     """
-    answer = json.loads(line) if line else {}
-    if "ready" in answer:
-        user = answer["user"]
-        return {
-            name: Access(host["ns"], user, (host["tables"][0], host["tables"][1]))
-            for name, host in answer["ready"].items()
-        }
+    answer = _decoder.decode(line) if line else None
+    if isinstance(answer, Ready):
+        return answer.access
+    if isinstance(answer, Unavailable):
+        raise LabUnavailable(answer.reason)
     trouble = stderr.decode(errors="replace").strip() or "it said nothing"
-    text = answer.get("unavailable") or f"the lab's supervisor died during set-up:\n{trouble}"
-    raise LabUnavailable(text)
+    raise LabUnavailable(f"the lab's supervisor died during set-up:\n{trouble}")
 
 
-def read_counts(line: bytes) -> dict[str, Traffic] | None:
+def read_ended(line: bytes) -> Ended | None:
     """Read a supervisor's last line; None when it did not live to write one."""
-    if not line:
-        return None
-    counts = json.loads(line)["counts"]
-    return {name: Traffic(**fields) for name, fields in counts.items()}
+    answer = _decoder.decode(line) if line else None
+    return answer if isinstance(answer, Ended) else None

@@ -1,118 +1,152 @@
-"""Starts a supervisor, waits until it is ready, and ends it, on any event loop.
+"""Starts a supervisor, waits until it is ready, and ends it.
 
-A cancellation between any two awaits leaves nothing behind: the process is started under a shield,
-so that its handle is never lost, and ended under a shield. Its standard input is what holds it: the
-supervisor ends when we close it or die.
+All of it blocks, for a few tenths of a second: whoever runs an event loop calls it in a thread and
+shields it, so that a cancellation never loses a handle. What holds a supervisor is its standard
+input: it ends when we close it or die.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO
-
-import anyio
-from anyio.streams.buffered import BufferedByteReceiveStream
+import select
+import subprocess
+import time
+from typing import BinaryIO
 
 from simopen.lab._available import missing, supervisor_command, supervisor_environment
 from simopen.lab._errors import LabBroken, LabUnavailable
-from simopen.lab._protocol import Access, Traffic, read_counts, read_ready
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from anyio.abc import Process
-
-    from simopen.lab._plan import Plan
+from simopen.lab._plan import Plan
+from simopen.lab._protocol import Access, Ended, read_ended, read_ready
 
 _SETUP_LIMIT_S = 20.0  # it takes about 0.3 s; a machine may be busy
+_SETUP_LIMIT_PER_HOST_S = 0.5
 _END_LIMIT_S = 5.0  # it takes milliseconds; then it is killed
-_LINE_BYTES = 1 << 20  # more than any answer
+_CHUNK_BYTES = 1 << 16
+_MS_PER_S = 1_000
 
 
-@dataclass(slots=True)
-class Supervision:
-    """A supervisor that is ready.
+class Supervisor:
+    """The process that holds one lab.
 
-    Attributes:
-        access: How to get at each host.
-        traffic: What the wire did, by sending host; filled when the lab has ended.
+    Args:
+        plan: The lab.
     """
 
-    access: dict[str, Access]
-    traffic: dict[str, Traffic] = field(default_factory=dict)
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stderr: BinaryIO | None = None
 
+    def start(self) -> dict[str, Access]:
+        """Start it and return how to get at each host.
 
-@asynccontextmanager
-async def supervise(plan: Plan) -> AsyncIterator[Supervision]:
-    """Hold the planned lab for the time of the context.
-
-    Raises:
-        LabUnavailable: This machine cannot have it.
-        LabBroken: The supervisor did not live until the context's end.
-    """
-    lack = missing()
-    if lack is not None:
-        raise LabUnavailable(lack)
-    with _memory_file() as stderr:
-        with anyio.CancelScope(shield=True):
-            process = await _start(stderr)
-        assert process.stdout is not None  # noqa: S101  # a pipe, as asked for
-        answers = BufferedByteReceiveStream(process.stdout)
-        last_line = b""
+        Raises:
+            LabUnavailable: This machine cannot have the lab; nothing is left of it.
+        """
+        lack = missing(self._plan)
+        if lack is not None:
+            raise LabUnavailable(lack)
+        self._stderr = _memory_file()
         try:
-            supervision = Supervision(await _setup(process, answers, plan, stderr))
-            yield supervision
-        finally:
-            with anyio.CancelScope(shield=True):
-                last_line = await _end(process, answers)
-        traffic = read_counts(last_line)
-        if traffic is None:
-            raise LabBroken(f"the lab's supervisor died:\n{_read(stderr).decode()}")
-        supervision.traffic.update(traffic)
+            self._process = _spawn(self._stderr)
+            return self._set_up(self._process, self._stderr)
+        except BaseException:
+            self.stop_quietly()
+            raise
+
+    def stop(self) -> Ended:
+        """End it, and with it everything in the lab.
+
+        Raises:
+            LabBroken: It had died before.
+        """
+        words = self._stderr
+        ended = self._end()
+        text = _read(words).decode(errors="replace") if words else ""
+        self._close()
+        if ended is None:
+            raise LabBroken(f"the lab's supervisor died:\n{text}")
+        return ended
+
+    def stop_quietly(self) -> None:
+        """End it, whatever has become of it."""
+        self._end()
+        self._close()
+
+    def _set_up(self, process: subprocess.Popen[bytes], stderr: BinaryIO) -> dict[str, Access]:
+        limit = _SETUP_LIMIT_S + _SETUP_LIMIT_PER_HOST_S * len(list(self._plan.hosts()))
+        try:
+            line = _converse(process, self._plan.to_json(), limit)
+        except TimeoutError as error:
+            text = f"the lab's supervisor was not ready within {limit:g} s"
+            raise LabUnavailable(text) from error
+        if not line:
+            process.wait()  # for all that it writes to its standard error
+        return read_ready(line, _read(stderr))
+
+    def _end(self) -> Ended | None:
+        process, self._process = self._process, None
+        if process is None:
+            return None
+        line = b""
+        try:
+            assert process.stdin is not None  # noqa: S101  # a pipe, as asked for
+            process.stdin.close()
+            line = _read_line(process, time.monotonic() + _END_LIMIT_S)
+            process.wait(_END_LIMIT_S)
+        except (TimeoutError, subprocess.TimeoutExpired, BrokenPipeError):
+            process.kill()
+            process.wait()
+        assert process.stdout is not None  # noqa: S101  # likewise
+        process.stdout.close()
+        return read_ended(line)
+
+    def _close(self) -> None:
+        if self._stderr is not None:
+            self._stderr.close()
+            self._stderr = None
 
 
-async def _start(stderr: BinaryIO) -> Process:
+def _spawn(stderr: BinaryIO) -> subprocess.Popen[bytes]:
     """Start a supervisor, in a session of its own so that the terminal's Ctrl-C spares it."""
-    return await anyio.open_process(
+    return subprocess.Popen(  # noqa: S603  # our own module
         supervisor_command(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         stderr=stderr,
         env=supervisor_environment(),
         start_new_session=True,
+        bufsize=0,
     )
 
 
-async def _setup(
-    process: Process, answers: BufferedByteReceiveStream, plan: Plan, stderr: BinaryIO
-) -> dict[str, Access]:
+def _converse(process: subprocess.Popen[bytes], message: bytes, limit: float) -> bytes:
+    """Send the plan and return the first line, empty when the supervisor dies instead."""
     assert process.stdin is not None  # noqa: S101  # a pipe, as asked for
-    line = b""
-    with anyio.move_on_after(_SETUP_LIMIT_S) as limit:
-        try:
-            await process.stdin.send(plan.to_json())
-            line = await answers.receive_until(b"\n", _LINE_BYTES)
-        except (anyio.BrokenResourceError, anyio.EndOfStream, anyio.IncompleteRead):
-            await process.wait()  # for all that it writes to its standard error
-    if limit.cancelled_caught:
-        raise LabUnavailable(f"the lab's supervisor was not ready within {_SETUP_LIMIT_S:g} s")
-    return read_ready(line, _read(stderr))
+    until = time.monotonic() + limit
+    try:
+        process.stdin.write(message)
+    except BrokenPipeError:
+        return b""
+    return _read_line(process, until)
 
 
-async def _end(process: Process, answers: BufferedByteReceiveStream) -> bytes:
-    """End a supervisor, reap it, and return its last line, empty when it wrote none."""
-    assert process.stdin is not None  # noqa: S101  # a pipe, as asked for
+def _read_line(process: subprocess.Popen[bytes], until: float) -> bytes:
+    """Return one line of a supervisor's, empty when it ends first.
+
+    Raises:
+        TimeoutError: It is silent at the moment `until`.
+    """
+    assert process.stdout is not None  # noqa: S101  # a pipe, as asked for
+    poller = select.poll()
+    poller.register(process.stdout, select.POLLIN)
     line = b""
-    with anyio.move_on_after(_END_LIMIT_S):
-        try:
-            await process.stdin.aclose()
-            line = await answers.receive_until(b"\n", _LINE_BYTES)
-        except (anyio.BrokenResourceError, anyio.EndOfStream, anyio.IncompleteRead):
-            pass  # it is dead already
-        await process.wait()
-    if process.returncode is None:
-        process.kill()
-    await process.aclose()
+    while not line.endswith(b"\n"):
+        if not poller.poll(max(0.0, until - time.monotonic()) * _MS_PER_S):
+            raise TimeoutError
+        if not (chunk := os.read(process.stdout.fileno(), _CHUNK_BYTES)):
+            return b""
+        line += chunk
     return line
 
 
@@ -122,4 +156,4 @@ def _memory_file() -> BinaryIO:
 
 
 def _read(file: BinaryIO) -> bytes:
-    return os.pread(file.fileno(), _LINE_BYTES, 0)
+    return os.pread(file.fileno(), 1 << 20, 0)

@@ -16,7 +16,7 @@ import anyio
 import pytest
 
 from simopen import lab
-from simopen.lab import ladder
+from simopen.lab.capture import ladder
 from tests.helpers import PEER
 
 pytestmark = [pytest.mark.anyio, pytest.mark.lab, pytest.mark.usefixtures("require_lab")]
@@ -144,7 +144,7 @@ async def test_a_peer_that_never_comes(net: lab.TwoHosts) -> None:
 
 async def test_nothing_answers(net: lab.TwoHosts) -> None:
     """An address that nobody has gives silence, refreshed and named as such."""
-    code, events = await run_alone(net.a, "10.77.1.99:40000", "--timeout", "2.5")
+    code, events = await run_alone(net.a, "203.0.113.99:40000", "--timeout", "2.5")
     assert code == 1
     assert events[-1]["diagnosis"]["cause"] == "silence"
     assert 2 <= events[-1]["report"]["refreshes"] <= 4

@@ -14,7 +14,10 @@ import pytest
 from simopen import lab
 from simopen.lab import _available
 from simopen.lab._available import supervisor_command, supervisor_environment
-from simopen.lab._plan import HostPlan, Plan
+from simopen.lab._planning import plan
+
+ONE_HOST = plan(lab.Topology(sites=[lab.Site("site", hosts=["a"])]))
+KERNEL_NAT = plan(lab.Topology(sites=[lab.Site("site", hosts=["a"], gateway=lab.KernelNat())]))
 
 
 @pytest.mark.lab
@@ -37,6 +40,13 @@ def test_no_pyroute2(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "pip install 'simopen[lab]'" in (lab.why_unavailable() or "")
 
 
+def test_no_nft(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a lab with a kernel's gateway misses nft."""
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "nft" else "/bin/true")
+    assert "nftables" in (_available.missing(KERNEL_NAT) or "")
+    assert "nft" not in (_available.missing(ONE_HOST) or "")
+
+
 def test_not_linux(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another system is named."""
     monkeypatch.setattr(sys, "platform", "darwin")
@@ -47,7 +57,7 @@ def test_a_supervisor_that_dies_is_told_with_its_last_words(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What it wrote to its standard error is in the reason."""
-    monkeypatch.setattr(_available, "missing", lambda: None)
+    monkeypatch.setattr(_available, "missing", lambda _: None)
     command = [sys.executable, "-c", "import sys; sys.exit('last words')"]
     monkeypatch.setattr(_available, "supervisor_command", lambda: command)
     assert "last words" in (lab.why_unavailable() or "")
@@ -78,10 +88,9 @@ def test_closed_user_namespaces_are_named() -> None:
         'exec setpriv --inh-caps=-all --bounding-set=-all "$@"'
     )
     command = ["unshare", "--user", "--map-root-user", "sh", "-c", script, "sh"]
-    plan = Plan(hosts=(HostPlan("a", "10.77.0.1", "fd77::1"),))
     done = subprocess.run(
         [*command, *supervisor_command()],
-        input=plan.to_json(),
+        input=ONE_HOST.to_json(),
         env=supervisor_environment(),
         capture_output=True,
         check=False,
@@ -96,10 +105,9 @@ def test_a_supervisor_without_pyroute2_says_so(tmp_path: Path) -> None:
     (tmp_path / "pyroute2.py").write_text("raise ModuleNotFoundError(name='pyroute2')")
     environment = supervisor_environment()
     environment["PYTHONPATH"] = f"{tmp_path}{os.pathsep}{environment['PYTHONPATH']}"
-    plan = Plan(hosts=(HostPlan("a", "10.77.0.1", "fd77::1"),))
     done = subprocess.run(
         supervisor_command(),
-        input=plan.to_json(),
+        input=ONE_HOST.to_json(),
         env=environment,
         capture_output=True,
         check=False,

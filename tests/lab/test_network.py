@@ -20,8 +20,8 @@ import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from simopen import lab
-from simopen.lab import ladder, picture
 from simopen.lab._available import supervisor_environment
+from simopen.lab.capture import ladder, picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,8 +128,8 @@ async def test_a_stream_arrives_whole() -> None:
         await net.a.run(_python(_SEND, net.b.ipv4), input=data)
         digest = (await server.stdout.receive()).decode().strip()
     assert digest == hashlib.sha256(data).hexdigest()
-    assert net.traffic["a"].accepted > 5_000_000 / 1500
-    assert net.traffic["a"].overflowed == 0
+    assert net.traffic["a"].up.accepted > 5_000_000 / 1500
+    assert net.traffic["site-a"].up.overflowed == 0
 
 
 async def test_a_host_has_no_listener_until_somebody_listens() -> None:
@@ -193,8 +193,8 @@ async def test_leftovers_are_killed_with_all_they_started() -> None:
 
 async def test_nothing_stays_open() -> None:
     """After a lab has ended this process has the descriptors it had before."""
-    async with lab.two_hosts():
-        pass  # whatever an event loop opens once for all processes
+    async with lab.two_hosts() as net:
+        await net.a.run(["true"])  # whatever an event loop opens once for all processes
     before = _descriptors()
     async with lab.two_hosts() as net:
         await net.a.popen(_SLEEP)
@@ -270,7 +270,7 @@ async def test_a_supervisor_ends_orderly_on_a_signal(number: signal.Signals) -> 
         os.kill(_supervisor(net.a), number)
         with anyio.fail_after(10):
             assert await process.wait() == -signal.SIGKILL
-    assert net.traffic.keys() == {"a", "b"}
+    assert net.traffic.keys() == {"a", "b", "site-a", "site-b"}
 
 
 async def test_a_lab_that_broke_is_told() -> None:
@@ -329,4 +329,4 @@ async def test_an_overfull_wire_loses_packets() -> None:
     flood += "for _ in range(200): s.sendto(b'', (sys.argv[1], 9))"
     async with lab.two_hosts(delay=0.2, capacity=10) as net:
         await net.a.run(_python(flood, net.b.ipv4))
-    assert net.traffic["a"].overflowed >= 100
+    assert net.traffic["site-a"].up.overflowed >= 100

@@ -5,17 +5,16 @@ from __future__ import annotations
 import pytest
 
 from simopen.lab import LabUnavailable, Traffic
-from simopen.lab._protocol import Access, read_counts, read_ready
-
-_READY = b'{"ready": {"a": {"ns": "/proc/1/fd/9", "tables": ["/t", "/t6"]}}, "user": %s}'
+from simopen.lab._protocol import Access, Ended, Ready, Unavailable, read_ended, read_ready
+from simopen.lab.wire.link import LinkCounts
 
 
 @pytest.mark.parametrize(
     ("user", "prefix"),
     [
-        (b"null", ["nsenter", "--net=/proc/1/fd/9", "--"]),
+        (None, ["nsenter", "--net=/proc/1/fd/9", "--"]),
         (
-            b'"/proc/1/ns/user"',
+            "/proc/1/ns/user",
             [
                 "nsenter",
                 "--net=/proc/1/fd/9",
@@ -26,9 +25,10 @@ _READY = b'{"ready": {"a": {"ns": "/proc/1/fd/9", "tables": ["/t", "/t6"]}}, "us
         ),
     ],
 )
-def test_ready_tells_the_way_into_each_host(user: bytes, prefix: list[str]) -> None:
+def test_ready_tells_the_way_into_each_host(user: str | None, prefix: list[str]) -> None:
     """Commands are prefixed with what enters the namespaces, the user's too where there is one."""
-    access = read_ready(_READY % user, b"")
+    ready = Ready({"a": Access("/proc/1/fd/9", user, ("/t", "/t6"))})
+    access = read_ready(ready.to_json(), b"")
     assert access["a"].command(["id", "-u"]) == [*prefix, "id", "-u"]
     assert access["a"].tables == ("/t", "/t6")
 
@@ -36,7 +36,7 @@ def test_ready_tells_the_way_into_each_host(user: bytes, prefix: list[str]) -> N
 @pytest.mark.parametrize(
     ("line", "stderr", "text"),
     [
-        (b'{"unavailable": "no TUN"}', b"", "^no TUN$"),
+        (Unavailable("no TUN").to_json(), b"", "^no TUN$"),
         (b"", b"Traceback: boom\n", "died during set-up:\nTraceback: boom"),
         (b"", b"", "said nothing"),
     ],
@@ -47,11 +47,12 @@ def test_not_ready_says_why(line: bytes, stderr: bytes, text: str) -> None:
         read_ready(line, stderr)
 
 
-def test_counts_or_none() -> None:
+def test_traffic_or_none() -> None:
     """The last line tells the traffic; a supervisor that was killed writes none."""
-    line = b'{"counts": {"a": {"accepted": 5, "overflowed": 1}}, "refused": 0}'
-    assert read_counts(line) == {"a": Traffic(accepted=5, overflowed=1)}
-    assert read_counts(b"") is None
+    traffic = {"a": Traffic(LinkCounts(accepted=5, overflowed=1), LinkCounts())}
+    ended = Ended(traffic, unroutable=2, refused=3)
+    assert read_ended(ended.to_json()) == ended
+    assert read_ended(b"") is None
 
 
 def test_access_is_a_value() -> None:

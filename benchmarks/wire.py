@@ -1,0 +1,279 @@
+"""The lab's wire: packets a second, lateness, loss in a spray, and the time a lab takes to be up.
+
+- *rate*: one host floods another with small UDP packets for some seconds; what arrives at the
+  other's device is counted. Plain, and through two NAT models with everything recorded.
+- *late*: a packet every few milliseconds, stamped when it is sent and by the receiving kernel when
+  it arrives; what it took over the declared latency. The receiver's own waking is left out.
+- *spray*: a thousand non-blocking connects at once through two NATs, recorded; SYNs that arrived.
+- *set-up*: from entering the context to having the network, and from leaving to it being gone.
+
+``python -m benchmarks.wire [--quick]`` prints the table and writes ``results/wire.jsonl``: one line
+for the environment, then one a figure. The wire is one thread; the machine's other work disturbs
+it, so each figure stands beside its sample size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import struct
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import anyio
+
+from benchmarks.common import environment, write_lines
+from simopen import lab
+from simopen.lab.capture.packets import Flags, Segment, parse
+from simopen.lab.capture.pcapng import Direction
+
+LATENCY = 0.010  # seconds one way
+PORT = 40_000
+FLOOD_SECONDS, QUICK_FLOOD_SECONDS = 5.0, 1.0
+PAYLOAD_BYTES = 36  # with IPv4 and UDP headers 64 bytes
+SO_TIMESTAMPNS = 35  # asm-generic/socket.h; missing from Python's socket module
+STAMP = struct.Struct("q")
+TIMESPEC = struct.Struct("qq")
+PROBE_INTERVAL = 0.004  # seconds
+PROBES, QUICK_PROBES = 5_000, 500
+SPRAY = 1_000
+SET_UPS, QUICK_SET_UPS = 20, 5
+NS_PER_S = 1_000_000_000
+
+
+def sites(gateway: str | None) -> list[lab.Site]:
+    """Two sites of one host each."""
+    link = lab.Link(latency=LATENCY)
+    return [
+        lab.Site("site-a", hosts=["a"], gateway=gateway, link=link, downlink=lab.Link()),
+        lab.Site("site-b", hosts=["b"], gateway=gateway, link=link, downlink=lab.Link()),
+    ]
+
+
+# --- what runs inside the hosts -------------------------------------------------------------------
+
+
+def udp(peer: str) -> socket.socket:
+    """A UDP socket at the port, of which the NATs on the way to the peer know."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(("0.0.0.0", PORT))  # noqa: S104  # every address of a host in a namespace
+    sock.sendto(b"hello", (peer, PORT))
+    return sock
+
+
+def received_packets() -> int:
+    """How many packets this host's device has received."""
+    for line in Path("/proc/self/net/dev").read_text().splitlines():
+        name, _, figures = line.partition(":")
+        if name.strip() == "eth0":
+            return int(figures.split()[1])
+    raise LookupError("no eth0")
+
+
+def flood(peer: str, at: float, seconds: float) -> int:
+    """Send small packets as fast as the kernel takes them; how many."""
+    sock = udp(peer)
+    sock.setblocking(False)
+    data = bytes(PAYLOAD_BYTES)
+    time.sleep(at - time.monotonic())
+    sent, until = 0, time.monotonic() + seconds
+    while time.monotonic() < until:
+        for _ in range(100):
+            try:
+                sent += sock.sendto(data, (peer, PORT)) > 0
+            except BlockingIOError:
+                break
+    return sent
+
+
+def count(peer: str, at: float, seconds: float) -> float:
+    """Count what arrives while the flood is in full flow; packets a second."""
+    sock = udp(peer)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # dropped here, after it was counted
+    time.sleep(at + 0.2 * seconds - time.monotonic())
+    began, before = time.monotonic(), received_packets()
+    time.sleep(0.6 * seconds)
+    return (received_packets() - before) / (time.monotonic() - began)
+
+
+def probe(peer: str, at: float, probes: int) -> None:
+    """Send the time, again and again."""
+    sock = udp(peer)
+    time.sleep(at - time.monotonic())
+    for _ in range(probes):
+        sock.sendto(STAMP.pack(time.time_ns()), (peer, PORT))
+        time.sleep(PROBE_INTERVAL)
+
+
+def stamp(peer: str, at: float, probes: int) -> list[float]:
+    """Receive times; seconds each took by this kernel's clock."""
+    sock = udp(peer)
+    sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    sock.settimeout(at - time.monotonic() + probes * PROBE_INTERVAL * 2 + 2)
+    took: list[float] = []
+    while len(took) < probes:
+        data, ancillary, *_ = sock.recvmsg(64, 64)
+        if len(data) != STAMP.size:
+            continue  # the first hello
+        seconds, nanoseconds = TIMESPEC.unpack(ancillary[0][2])
+        (sent,) = STAMP.unpack(data)
+        took.append((seconds * NS_PER_S + nanoseconds - sent) / NS_PER_S)
+    return took
+
+
+def spray(peer: str) -> int:
+    """Connect to a thousand ports at once, and wait a second."""
+    sockets = [socket.socket() for _ in range(SPRAY)]
+    for number, sock in enumerate(sockets):
+        sock.setblocking(False)
+        sock.connect_ex((peer, PORT + number))
+    time.sleep(1)
+    return len(sockets)
+
+
+# --- what is measured -----------------------------------------------------------------------------
+
+
+async def both(net: lab.Network, a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, Any]:
+    """Call a function in each host at once; their results."""
+    results: dict[str, Any] = {}
+
+    async def one(name: str, function: Any, *args: Any) -> None:  # noqa: ANN401  # any function
+        results[name] = await net[name].call(function, *args)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(one, "a", *a)
+        group.start_soon(one, "b", *b)
+    return results["a"], results["b"]
+
+
+async def rate(gateway: str | None, capture: Path | None, seconds: float) -> dict[str, Any]:
+    """Packets a second from a to b."""
+    async with lab.network(sites(gateway), capture=capture) as net:
+        at = time.monotonic() + 1.0
+        a, b = net["a"], net["b"]
+        _, arrived = await both(
+            net, (flood, b.public_ipv4, at, seconds), (count, a.public_ipv4, at, seconds)
+        )
+    return {"figure": "rate", "gateway": gateway, "recorded": capture is not None} | {
+        "packets_per_second": round(arrived),
+        "seconds": 0.6 * seconds,
+    }
+
+
+async def late(gateway: str | None, capture: Path | None, probes: int) -> dict[str, Any]:
+    """Seconds over the declared latency."""
+    async with lab.network(sites(gateway), capture=capture) as net:
+        at = time.monotonic() + 1.0
+        a, b = net["a"], net["b"]
+        _, took = await both(
+            net, (probe, b.public_ipv4, at, probes), (stamp, a.public_ipv4, at, probes)
+        )
+    over = [seconds - LATENCY for seconds in took]
+    percentile = quantiles(over, n=100, method="inclusive")
+    return {"figure": "late", "gateway": gateway, "recorded": capture is not None} | {
+        "probes": probes,
+        "least": min(over),
+        "median": median(over),
+        "p99": percentile[98],
+        "max": max(over),
+    }
+
+
+async def sprayed(capture: Path) -> dict[str, Any]:
+    """SYNs of a spray through two NATs that come out at the other site."""
+    async with lab.network(sites("home-router"), capture=capture) as net:
+        await net["a"].call(spray, net["b"].public_ipv4)
+    arrived = {
+        packet.destination.port
+        for record in await net.records()
+        if record.interface == "site-b" and record.direction is Direction.INBOUND
+        if isinstance(packet := parse(record.data), Segment) and packet.flags == Flags.SYN
+    }
+    return {"figure": "spray", "sockets": SPRAY, "arrived": len(arrived)}
+
+
+async def set_up(gateway: str | None, times: int) -> dict[str, Any]:
+    """Seconds to have a network of two sites, and to be rid of it."""
+    ups, downs = [], []
+    for _ in range(times):
+        began = time.monotonic()
+        async with lab.network(sites(gateway)):
+            up = time.monotonic()
+            ups.append(up - began)
+            leaving = time.monotonic()
+        downs.append(time.monotonic() - leaving)
+    return {"figure": "set-up", "gateway": gateway, "times": times} | {
+        "up_median": median(ups),
+        "up_max": max(ups),
+        "down_median": median(downs),
+    }
+
+
+def told(row: dict[str, Any]) -> str:
+    """One figure in words."""
+    where = row.get("gateway") or "plain"
+    where += ", recorded" if row.get("recorded") else ""
+    match row["figure"]:
+        case "rate":
+            return f"rate, {where}: {row['packets_per_second']:,} packets/s"
+        case "late":
+            ms = {name: row[name] * 1000 for name in ("median", "p99", "max")}
+            return (
+                f"late, {where}: median {ms['median']:.3f} ms, p99 {ms['p99']:.3f} ms, "
+                f"max {ms['max']:.2f} ms over {LATENCY * 1000:g} ms, {row['probes']} packets"
+            )
+        case "spray":
+            return f"spray: {row['arrived']:,} of {row['sockets']:,} SYNs arrived"
+        case _:
+            return (
+                f"set-up, {where}: median {row['up_median']:.3f} s (max {row['up_max']:.3f}), "
+                f"gone in {row['down_median']:.3f} s, {row['times']} times"
+            )
+
+
+async def run(*, quick: bool) -> None:
+    """All figures, told and written."""
+    seconds = QUICK_FLOOD_SECONDS if quick else FLOOD_SECONDS
+    probes = QUICK_PROBES if quick else PROBES
+    times = QUICK_SET_UPS if quick else SET_UPS
+    with tempfile.TemporaryDirectory() as folder:
+        capture = Path(folder) / "wire.pcapng"
+
+        def figures() -> Iterator[Any]:
+            yield rate(None, None, seconds)
+            yield rate(None, capture, seconds)
+            yield rate("home-router", None, seconds)
+            yield rate("home-router", capture, seconds)
+            yield rate("kernel", capture, seconds)
+            yield late(None, None, probes)
+            yield late("home-router", capture, probes)
+            yield late("kernel", capture, probes)
+            yield sprayed(capture)
+            for gateway in (None, "home-router", "kernel"):
+                yield set_up(gateway, times)
+
+        rows = []
+        for figure in figures():
+            rows.append(await figure)
+            print(told(rows[-1]), flush=True)
+    write_lines("wire.jsonl", [environment(), *rows], quick=quick)
+
+
+def main() -> None:
+    """Read the arguments and run."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="fewer packets and times")
+    args = parser.parse_args()
+    if reason := lab.why_unavailable():
+        sys.exit(f"this benchmark needs the lab: {reason}")
+    anyio.run(lambda: run(quick=args.quick))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""Writes the parts of the documentation that the code already says.
+
+    python docs/tables.py
+
+A part stands between `<!-- begin NAME -->` and `<!-- end NAME -->` and is replaced; a test holds
+that there is nothing to replace.
+"""
+
+import inspect
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from simopen import lab
+
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
+YES_OR_NO = {True: "yes", False: "no"}
+AXES = ("mapping", "filtering", "ports", "unsolicited")
+ENUMS = (lab.Mapping, lab.Filtering, lab.PortAllocation, lab.Unsolicited, lab.Hairpinning)
+
+
+def table(head: list[str], rows: Iterator[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def told(value: object) -> str:
+    """A value of a declaration, as a TOML file would have it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return YES_OR_NO[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def meanings(kind: type) -> dict[str, str]:
+    """What a docstring says of each attribute."""
+    text = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")[2]
+    found = re.findall(r"^ {4}(\w+): ((?:.|\n {8})*)", text, re.MULTILINE)
+    return {name: " ".join(words.split()) for name, words in found}
+
+
+def fields(kind: type[msgspec.Struct]) -> str:
+    """The fields of a declaration."""
+    says = meanings(kind)
+    rows = (
+        [f"`{field.name}`", told(field.default), says[field.name]]
+        for field in msgspec.structs.fields(kind)
+    )
+    return table(["field", "default", "meaning"], rows)
+
+
+def values() -> str:
+    """The values of each axis."""
+    rows = ([kind.__name__, ", ".join(f"`{value}`" for value in kind)] for kind in ENUMS)
+    return table(["axis", "values"], rows)
+
+
+def differences(gateway: Any) -> str:  # noqa: ANN401  # any of the declarations
+    """What of a gateway is neither default nor a column of its own."""
+    own = msgspec.structs.asdict(gateway)
+    usual = msgspec.structs.asdict(type(gateway)())
+    found = [name for name in own if name not in AXES and own[name] != usual[name]]
+    return ", ".join(f"{name} {told(own[name])}" for name in found)
+
+
+def presets() -> str:
+    """Every preset."""
+
+    def rows() -> Iterator[list[str]]:
+        for name, preset in lab.PRESETS.items():
+            gateway = preset.gateway
+            axes = [told(getattr(gateway, axis, "")) for axis in AXES] if gateway else [""] * 4
+            more = differences(gateway) if gateway else ""
+            kind = "" if gateway is None else str(msgspec.to_builtins(gateway)["kind"])
+            yield [f"`{name}`", kind, *axes, more, preset.resembles]
+
+    return table(["preset", "kind", *AXES, "otherwise", "what behaves so"], rows())
+
+
+def topologies() -> str:
+    """Every topology."""
+    rows = ([f"`{name}`", topology.summary] for name, topology in lab.built_in().items())
+    return table(["topology", "what it is"], rows)
+
+
+def figures() -> str:
+    """The last full run of the wire's benchmark."""
+    lines = (ROOT / "benchmarks" / "results" / "wire.jsonl").read_text().splitlines()
+    return "".join(f"- {measured(json.loads(line))}\n" for line in lines[1:])
+
+
+def measured(row: dict[str, Any]) -> str:
+    """One figure in words."""
+    where = row.get("gateway") or "plain"
+    where = {"plain": "without gateways", "kernel": "through two kernel NATs"}.get(
+        where, "through two NAT models"
+    )
+    where += ", recorded" if row.get("recorded") else ""
+    match row["figure"]:
+        case "rate":
+            return f"{row['packets_per_second']:,} packets of 64 bytes a second, {where}"
+        case "late":
+            return (
+                f"{row['median'] * 1000:.2f} ms over the declared latency at the median, "
+                f"{row['p99'] * 1000:.2f} ms at p99, {where} ({row['probes']:,} packets)"
+            )
+        case "spray":
+            return f"{row['arrived']:,} of {row['sockets']:,} SYNs sent at once arrive"
+        case _:
+            return f"up in {row['up_median']:.2f} s (median of {row['times']}), {where}"
+
+
+def example(name: str) -> str:
+    """A program of `examples/`."""
+    return f"```python\n{(ROOT / 'examples' / name).read_text()}```\n"
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "example echo.py": lambda: example("echo.py"),
+    "fields of Link": lambda: fields(lab.Link),
+    "fields of Nat": lambda: fields(lab.Nat),
+    "values": values,
+    "presets": presets,
+    "topologies": topologies,
+    "figures of the wire": figures,
+}
+
+
+def renewed(text: str) -> str:
+    """A page with its parts as they should be."""
+    for name, make in PARTS.items():
+        part = re.compile(rf"(<!-- begin {re.escape(name)} -->\n).*?(<!-- end )", re.DOTALL)
+        if part.search(text):
+            made = make()
+            text = part.sub(lambda match, made=made: match[1] + made + match[2], text)
+    return text
+
+
+def main() -> None:
+    """Renew every page."""
+    for page in sorted(DOCS.glob("*.md")):
+        text = page.read_text()
+        if (new := renewed(text)) != text:
+            page.write_text(new)
+            print(f"renewed: {page.name}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

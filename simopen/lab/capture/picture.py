@@ -1,0 +1,244 @@
+"""A conversation drawn as text: time goes down, the two hosts are the sides, packets run between.
+
+Theory of operation
+-------------------
+A packet is drawn twice, in the line of its departure and in that of its arrival, and runs down a
+lane of its own between them. Lines are events in time order, not a scale. Packets from the left use
+the lanes left of the middle, those from the right the lanes right of it, later ones further out; so
+two lines meet in the picture exactly when the packets passed each other on the wire, and packets of
+one sender, which arrive in order, never do. Where two SYNs meet the point is marked: that is the
+simultaneous open.
+
+    SYN leaves a      ├─ SYN ──────────╮                          │
+    SYN leaves b      │                │      ╭──────────── SYN ─┤
+    a's SYN arrives   │                ╰──────╳──────────── SYN ▶│
+    b's SYN arrives   │◀ SYN ─────────────────╯                  │
+
+Gateways on the way have no line of their own: a packet that one dropped ends with its name, and
+what one answers by itself begins with it, away from the host's side.
+"""  # noqa: RUF002  # the mark of a crossing is no letter
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TextIO
+
+from simopen.lab.capture.folding import Fold, fold
+from simopen.lab.capture.ladder import Step, crossings, sides
+from simopen.lab.capture.words import TIMES, clip, label, tell, whereabouts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_MS_PER_S = 1_000
+_TIME_COLUMNS = 10
+_SPAN_COLUMNS = 60  # between the hosts; with time and margins 75 of a terminal's 80
+_LABEL_COLUMNS = 16  # kept free of lanes at either side, so that labels stay readable
+_LANE_GAP = 3  # columns between lanes while there is room
+
+_ENDS = {  # what is written of a lost packet begins with
+    "": "never arrived",
+    "at": "at: dropped by the gateway there",
+    "after": "after: not seen beyond the gateway there",
+}
+_CROSS = "╳"  # noqa: RUF001  # drawn like the lines it joins, not a letter
+_ASCII = str.maketrans(_CROSS + TIMES + "─│├┤╮╭╰╯▶◀┼✗…→", "Xx-|||..''><+x~>")
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """One line of the picture: a packet leaves or arrives, or a fold stands for many."""
+
+    at: float
+    item: Step | Fold
+    arrives: bool = False
+
+
+def draw(
+    steps: Sequence[Step],
+    left: str | None = None,
+    right: str | None = None,
+    *,
+    ascii_only: bool = False,
+) -> str:
+    """Draw a conversation, at most 80 columns wide.
+
+    Args:
+        steps: Its packets, as `ladder.steps` returns them.
+        left: Name of the host at the left; of `ladder.sides` the first when not given.
+        right: Name of the host at the right, of `ladder.sides` the second; there are no others.
+        ascii_only: Use no character beyond ASCII, for a terminal that `can_show` says cannot.
+
+    Returns:
+        Lines, each with its line end.
+    """
+    first, second = sides(steps)
+    canvas = _Canvas(steps, left or first, right or second)
+    lines = [canvas.heading(), *map(canvas.line, _events(fold(steps))), *canvas.legend()]
+    text = "".join(f"{line.rstrip()}\n" for line in lines)
+    return text.translate(_ASCII) if ascii_only else text
+
+
+def can_show(stream: TextIO) -> bool:
+    """Return whether a stream's encoding has the characters of a picture."""
+    try:
+        "".join(map(chr, _ASCII)).encode(stream.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _events(items: Iterable[Step | Fold]) -> list[_Event]:
+    events = []
+    for item in items:
+        events.append(_Event(item.sent_at, item))
+        if isinstance(item, Step) and item.arrived_at is not None:
+            events.append(_Event(item.arrived_at, item, arrives=True))
+    return sorted(events, key=lambda event: (event.at, not event.arrives))
+
+
+class _Canvas:
+    """Draws line after line, and remembers which packets are on their way."""
+
+    def __init__(self, steps: Sequence[Step], left: str, right: str) -> None:
+        self._left, self._right = left, right
+        self._crossed = {
+            frozenset((first.packet_id, second.packet_id)) for first, second in crossings(steps)
+        }
+        self._lanes: dict[int, int] = {}  # packet id to lane number, 0 innermost
+        self._flying: dict[int, Step] = {}
+        self._lost: set[str] = set()  # which of them were used
+
+    def heading(self) -> str:
+        half = _SPAN_COLUMNS // 2
+        names = clip(self._left, half).ljust(half) + clip(self._right, half).rjust(half + 2)
+        return f"{'ms':>{_TIME_COLUMNS}}  {names}"
+
+    def legend(self) -> Iterable[str]:
+        indent = " " * (_TIME_COLUMNS + 2)
+        if self._crossed:
+            yield f"{indent}{_CROSS} two SYNs cross: simultaneous open"
+        for preposition, meaning in _ENDS.items():
+            if preposition in self._lost:
+                yield f"{indent}✗ {meaning}"
+
+    def line(self, event: _Event) -> str:
+        item = event.item
+        if isinstance(item, Fold):
+            span = self._fold(item)
+        elif event.arrives:
+            span = self._arrival(item)
+        else:
+            span = self._departure(item)
+        return f"{event.at * _MS_PER_S:{_TIME_COLUMNS}.2f}  {span}"
+
+    def _fold(self, fold: Fold) -> str:
+        text = clip(f" {tell(fold, self._left, self._right)} ", _SPAN_COLUMNS)
+        start = (_SPAN_COLUMNS - len(text)) // 2
+        cells = self._verticals()
+        cells[start : start + len(text)] = text
+        return f"│{''.join(cells)}│"
+
+    def _departure(self, step: Step) -> str:
+        cells = self._verticals()
+        lost = step.arrived_at is None
+        lane = self._middle(step) if lost else self._take_lane(step)
+        if self._from_left(step):
+            run = range(lane)
+            self._run(cells, step, run)
+            _write_left(cells, self._departing(step, run))
+            cells[lane] = "✗" if lost else "╮"
+        else:
+            run = range(lane + 1, _SPAN_COLUMNS)
+            self._run(cells, step, run)
+            _write_right(cells, self._departing(step, run))
+            cells[lane] = "✗" if lost else "╭"
+        if lost:
+            self._say_where(cells, step, lane)
+        left, right = ("├", "│") if self._from_left(step) else ("│", "┤")
+        return f"│{''.join(cells)}│" if step.from_gateway else f"{left}{''.join(cells)}{right}"
+
+    def _departing(self, step: Step, run: range) -> tuple[str, str]:
+        """Return a departing packet's label, and what joins it to its sender's side."""
+        if not step.from_gateway:
+            return label(step), "─"
+        room = len(run) - len("  ") - len(label(step)) - len(" from ")
+        return f"{label(step)} from {clip(step.sender, room)}", " "
+
+    def _arrival(self, step: Step) -> str:
+        lane = self._column(step, self._lanes.pop(step.packet_id))
+        del self._flying[step.packet_id]
+        cells = self._verticals()
+        if self._from_left(step):
+            self._run(cells, step, range(lane + 1, _SPAN_COLUMNS))
+            cells[lane] = "╰"
+            _write_right(cells, (label(step), "▶"))
+        else:
+            self._run(cells, step, range(lane))
+            cells[lane] = "╯"
+            _write_left(cells, (label(step), "◀"))
+        return f"│{''.join(cells)}│"
+
+    def _say_where(self, cells: list[str], step: Step, lane: int) -> None:
+        """Write where a packet was lost beyond its end, the first place free of lanes."""
+        where = whereabouts(step)
+        self._lost.add(where.partition(" ")[0])
+        text = clip(where, _LABEL_COLUMNS - 2)
+        if text:
+            ahead = cells[lane + 1 :] if self._from_left(step) else cells[lane - 1 :: -1]
+            start = "".join(ahead).index(" " * (len(text) + 2)) + 1
+            at = lane + 1 + start if self._from_left(step) else lane - start - len(text)
+            cells[at : at + len(text)] = text
+
+    def _verticals(self) -> list[str]:
+        """Return an empty line with the lanes of all packets on their way."""
+        cells = [" "] * _SPAN_COLUMNS
+        for packet_id, step in self._flying.items():
+            cells[self._column(step, self._lanes[packet_id])] = "│"
+        return cells
+
+    def _run(self, cells: list[str], step: Step, columns: range) -> None:
+        """Draw a packet's line along columns, over the lanes of others."""
+        for column in columns:
+            cells[column] = "─" if cells[column] == " " else "┼"
+        for packet_id, other in self._flying.items():
+            column = self._column(other, self._lanes[packet_id])
+            if column in columns and frozenset((packet_id, step.packet_id)) in self._crossed:
+                cells[column] = _CROSS
+
+    def _take_lane(self, step: Step) -> int:
+        """Put a packet on its way, outside all others of its sender; return its column."""
+        taken = [
+            self._lanes[packet_id]
+            for packet_id, other in self._flying.items()
+            if other.sender == step.sender
+        ]
+        self._lanes[step.packet_id] = max(taken, default=-1) + 1
+        self._flying[step.packet_id] = step
+        return self._column(step, self._lanes[step.packet_id])
+
+    def _column(self, step: Step, lane: int) -> int:
+        room = _SPAN_COLUMNS // 2 - _LABEL_COLUMNS
+        offset = min(2 + lane * _LANE_GAP, room)
+        middle = self._middle(step)
+        return middle - offset if self._from_left(step) else middle + offset
+
+    def _middle(self, step: Step) -> int:
+        return _SPAN_COLUMNS // 2 - (0 if self._from_left(step) else 1)
+
+    def _from_left(self, step: Step) -> bool:
+        return step.leaves(self._left)
+
+
+def _write_left(cells: list[str], labelled: tuple[str, str]) -> None:
+    """Write a label at the left side, over the line that ends there."""
+    text, joint = labelled
+    told = f"{joint} {text} "
+    cells[: len(told)] = told
+
+
+def _write_right(cells: list[str], labelled: tuple[str, str]) -> None:
+    """Write a label at the right side, over the line that ends there."""
+    text, joint = labelled
+    told = f" {text} {joint}"
+    cells[-len(told) :] = told
