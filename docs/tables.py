@@ -139,8 +139,8 @@ def renewed(text: str) -> str:
     for name, make in PARTS.items():
         part = re.compile(rf"(<!-- begin {re.escape(name)} -->\n).*?(<!-- end )", re.DOTALL)
         if part.search(text):
-            made = make()
-            text = part.sub(lambda match, made=made: match[1] + made + match[2], text)
+            made = make().replace("\\", r"\\")  # it stands in a template
+            text = part.sub(rf"\g<1>{made}\g<2>", text)
     return text
 
 

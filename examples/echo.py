@@ -1,10 +1,12 @@
 """An echo program that does not care how its stream came about.
 
-    python echo.py answer listen 9000                          an ordinary server
-    python echo.py ask connect 203.0.113.3 9000                an ordinary client
+    python echo.py answer listen 9000
+    python echo.py ask connect 203.0.113.3 9000
 
-    python echo.py answer punch 203.0.113.1:40000 0.0.0.0:40000    neither listens:
-    python echo.py ask punch 203.0.113.2:40000 0.0.0.0:40000       both connect
+An ordinary server and its client. And where neither can listen, both connect:
+
+    python echo.py answer punch 203.0.113.1:40000 0.0.0.0:40000
+    python echo.py ask punch 203.0.113.2:40000 0.0.0.0:40000
 """
 
 import sys
@@ -29,8 +31,9 @@ async def ask(stream: ByteStream) -> None:
         print("echo:", (await stream.receive()).decode())
 
 
-async def main(role: str, how: str, *ends: str) -> None:
+async def main(*arguments: str) -> None:
     """Get a stream one way or the other, and talk over it."""
+    role, how, *ends = arguments
     talk = answer if role == "answer" else ask
     if how == "listen":
         listener = await anyio.create_tcp_listener(local_port=int(ends[0]))

@@ -17,7 +17,7 @@ from tests.helpers import free_port, on_cpu
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+EXAMPLES = [ROOT / "examples" / name for name in ("hello.py", "send_file.py")]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)

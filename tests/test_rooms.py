@@ -28,6 +28,10 @@ MAY_KNOW = {
 PURE_ROOMS = {"punch"}
 PURE_IMPORTS = {"__future__", "collections", "dataclasses", "enum", "math", "types", "typing"}
 
+# What is pure inside the lab draws chance from a source it is given, or from a seed.
+PURE_LAB = ("simopen.lab.wire", "simopen.lab.capture", "simopen.lab.nat", "simopen.lab._planning")
+WORLDLY = {"anyio", "asyncio", "os", "select", "subprocess", "threading", "time"}
+
 
 def room_of(module: str) -> str:
     """The room of ``simopen.a.b``."""
@@ -86,6 +90,28 @@ def test_a_pure_room_has_no_io_clock_or_randomness(name: str, path: Path) -> Non
     """The punch core imports nothing it could look at the world with."""
     outside = {module.split(".")[0] for module in imports(name, path)} - {"simopen"}
     assert outside <= PURE_IMPORTS
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [(name, path) for name, path in modules() if name.startswith(PURE_LAB)],
+    ids=lambda value: str(value)[-40:],
+)
+def test_the_labs_models_and_pictures_are_pure(name: str, path: Path) -> None:
+    """The wire's models and the captures' readers touch no clock, process or file."""
+    outside = {module.split(".")[0] for module in imports(name, path)}
+    assert not outside & WORLDLY
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [(name, path) for name, path in modules() if ".lab." in name],
+    ids=lambda value: str(value)[-40:],
+)
+def test_only_the_supervisor_knows_itself(name: str, path: Path) -> None:
+    """What runs in the supervisor's process is imported by nothing outside it."""
+    if not name.startswith("simopen.lab.supervisor"):
+        assert not any(each.startswith("simopen.lab.supervisor") for each in imports(name, path))
 
 
 def test_every_public_name_has_a_docstring() -> None:

@@ -97,7 +97,13 @@ def demo() -> int:
 
 lab_app = cyclopts.App(
     name="lab",
-    help="A small internet on this machine: hosts behind NATs, with your programs in them.",
+    help=(
+        "A small internet on this machine: hosts behind NATs, with your programs in them.\n\n"
+        "Without a command: list the topologies and presets that come with simopen;\n"
+        "where the output is no terminal, as lines of kind, name and text between tabs."
+    ),
+    help_format="plaintext",  # examples as they are typed
+    help_epilogue="Try: simopen lab run two-homes -- alice: ping -c 3 {server.ipv4}",
 )
 app.command(lab_app)
 
@@ -106,14 +112,10 @@ Capture = Annotated[Path | None, cyclopts.Parameter(allow_leading_hyphen=False)]
 
 @lab_app.default
 def list_lab() -> int:
-    """List the topologies and presets that come with simopen.
+    """List the topologies and presets that come with simopen."""
+    from simopen.cli import _lab_show  # noqa: PLC0415 - keeps --help quick
 
-    On a terminal as tables, else as lines of three columns with tabs between them: "topology" or
-    "preset", the name, what it is.
-    """
-    from simopen.cli import _lab  # noqa: PLC0415 - keeps --help quick
-
-    return _lab.show_all()
+    return _lab_show.show_all()
 
 
 @lab_app.command
@@ -125,18 +127,18 @@ def show(name: str, /) -> int:
     name
         A topology's name or TOML file, or a preset's name.
     """
-    from simopen.cli import _lab  # noqa: PLC0415 - keeps --help quick
+    from simopen.cli import _lab_show  # noqa: PLC0415 - keeps --help quick
 
-    return _lab.show(name)
+    return _lab_show.show(name)
 
 
 @lab_app.command
 def shell(topology: str, host: str, /, *, capture: Capture = None, seed: int | None = None) -> int:
     """Bring a network up and open a shell in one of its hosts.
 
-    The shell knows the addresses of all hosts: $LAB_BOB_IPV4, $LAB_BOB_IPV6, and $LAB_BOB_PUBLIC,
-    which is what the internet sees of bob. The network is gone when the shell ends, and the exit
-    code is the shell's.
+    The shell has the addresses of all hosts: $LAB_BOB_IPV4, $LAB_BOB_IPV6, and
+    $LAB_BOB_PUBLIC, which is what the internet sees of bob. The network is gone
+    when the shell ends, and the exit code is the shell's.
 
     Parameters
     ----------
@@ -154,33 +156,39 @@ def shell(topology: str, host: str, /, *, capture: Capture = None, seed: int | N
     return _lab.shell(topology, host, capture=capture, seed=seed)
 
 
-@lab_app.command(name="run")
+@lab_app.command(
+    name="run", usage="Usage: simopen lab run [OPTIONS] TOPOLOGY -- [HOST:] PROGRAM ..."
+)
 def run_lab(
     topology: str,
     /,
-    *command: Annotated[str, cyclopts.Parameter(allow_leading_hyphen=True)],
+    *program: str,
     until: str | None = None,
     capture: Capture = None,
     seed: int | None = None,
 ) -> int:
-    """Bring a network up and run programs in its hosts.
+    r"""Bring a network up and run programs in its hosts.
 
-    Each "--" begins a program; "HOST:" before it says where it runs, else it runs in every host.
-    {bob.ipv4}, {bob.ipv6} and {bob.public} become bob's addresses, the last as the internet sees
-    him; $LAB_BOB_IPV4 and so on are in the environment. Several programs run at once, and each of
-    their lines is told with its host; one alone has the terminal. The exit code is the first that
-    is not 0.
+    Each "--" begins a program. "HOST:" before it says where it runs; without, it
+    runs in every host. {bob.ipv4}, {bob.ipv6} and {bob.public} become bob's
+    addresses, the last as the internet sees him; $LAB_BOB_IPV4 and so on are in the
+    environment. One program alone has the terminal; several run at once, without
+    input, and each of their lines is told with its host.
 
-    Example:
+    When all have ended, the network goes, and with it whatever they have started.
+    The exit code is the first that is not 0; after Ctrl-C, which they get too, 130.
 
-        simopen lab run two-homes --until alice -- server: python3 -m http.server 80
-        -- alice: curl --retry-connrefused --retry 9 -s http://{server.ipv4}/
+    For example, a web server and a visitor:
+
+        simopen lab run two-homes --until alice \
+            -- server: python3 -m http.server 80 \
+            -- alice: curl -s --retry 9 --retry-connrefused {server.ipv4}
 
     Parameters
     ----------
     topology
         A topology's name or TOML file.
-    command
+    program
         Programs, each after a "--".
     until
         End everything when the programs of this host have ended.
@@ -191,7 +199,7 @@ def run_lab(
     """
     from simopen.cli import _lab  # noqa: PLC0415 - keeps --help quick
 
-    return _lab.run(topology, command, until=until, capture=capture, seed=seed)
+    return _lab.run(topology, program, until=until, capture=capture, seed=seed)
 
 
 @lab_app.command(name="ladder")
@@ -213,15 +221,14 @@ def draw_ladder(
     svg
         Write the picture to this SVG file instead.
     """
-    from simopen.cli import _lab  # noqa: PLC0415 - keeps --help quick
+    from simopen.cli import _lab_show  # noqa: PLC0415 - keeps --help quick
 
-    return _lab.draw(capture, conversation=conversation, svg_file=svg)
+    return _lab_show.draw(capture, conversation=conversation, svg_file=svg)
 
 
 def _hint(arguments: Sequence[str]) -> str:
-    known = [name for name in app if not name.startswith("-")]
-    command = next((word for word in arguments if word in known), None)
-    return f"try: simopen {command + ' ' if command else ''}--help"
+    commands, _, _ = app.parse_commands(arguments)
+    return " ".join(("try: simopen", *commands, "--help"))
 
 
 def _say(text: str) -> None:

@@ -4,10 +4,11 @@ A preset is a value of `simopen.lab.nat` and a sentence on what behaves so. Wher
 "assumed", nobody is known to have measured it. What a preset does not say is `nat`'s default: for a
 `Nat` endpoint-independent mapping, address-and-port-dependent filtering, preserved ports, silence.
 
-Sources: RFC 3489 (the cones), 4787 and 5382 (the axes), 6092, 6888, 7857; Ford et al., "Peer-to-Peer
-Communication Across NATs" (2005); Wang et al., "An Untold Story of Middleboxes in Cellular Networks"
-(2011); Richter et al., "A Multi-perspective Analysis of Carrier-Grade NAT Deployment" (2016); the
-Linux kernel's nf_conntrack-sysctl.rst; pf.conf(5). "Measured" means by this lab, on Linux 6.18.
+Sources: RFC 3489 (the cones), 4787 and 5382 (the axes), 6092, 6888, 7857; Ford et al.,
+"Peer-to-Peer Communication Across Network Address Translators" (2005); Wang et al., "An Untold
+Story of Middleboxes in Cellular Networks" (2011); Richter et al., "A Multi-perspective Analysis of
+Carrier-Grade NAT Deployment" (2016); the Linux kernel's nf_conntrack-sysctl.rst; pf.conf(5).
+"Measured" means by this lab, on Linux 6.18.
 """
 
 from __future__ import annotations
@@ -152,8 +153,8 @@ _BY_NAME = {
             transitory_timeout=120.0,
             udp_timeout=120.0,
         ),
-        "nftables' and iptables' masquerade, measured; but where two hosts use one port towards "
-        "one remote endpoint, Linux finds the newer a random port, and this model gives it the "
+        "The masquerade of nftables and iptables, measured; but where two hosts use one port "
+        "towards one remote endpoint, Linux gives the newer a random port, and this model the "
         "older one's place.",
     ),
     "linux-masquerade-random": Preset(
@@ -164,7 +165,7 @@ _BY_NAME = {
             transitory_timeout=120.0,
             udp_timeout=120.0,
         ),
-        "masquerade with `random` or `fully-random`, measured: a new random port for every "
+        "The same with `random` or `fully-random`, measured: a new random port for every "
         "connection.",
     ),
     # pf's defaults: tcp.established, tcp.closed (after an RST), udp.multiple.

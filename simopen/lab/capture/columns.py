@@ -40,8 +40,7 @@ class Column(NamedTuple):
 
     def endpoint(self, sighting: Sighting, *, from_left: bool) -> Endpoint:
         """Return the endpoint of its party as a packet shows it there."""
-        source, destination = sighting.ends
-        return source if from_left == self.of_left else destination
+        return sighting.source if from_left == self.of_left else sighting.destination
 
 
 def columns(steps: Sequence[Step], names: Iterable[str] | None = None) -> list[Column]:

@@ -18,7 +18,7 @@ the answer arrives, or else to the sender of what the gateway last saw going the
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 from simopen.lab.capture.packets import Endpoint
 
@@ -85,9 +85,6 @@ def group(journeys: Iterable[Journey]) -> dict[Conversation, list[Message]]:
     return dict(found.values())
 
 
-_Pair: TypeAlias = tuple[Endpoint, Endpoint]
-
-
 class _Parties:
     """Says between which parties packets went.
 
@@ -98,7 +95,7 @@ class _Parties:
     def __init__(self, journeys: Sequence[Journey]) -> None:
         self._peers: dict[tuple[Party, Endpoint], Party] = {}
         self._owners: defaultdict[Endpoint, set[Party]] = defaultdict(set)
-        self._passed: dict[tuple[str, _Pair], tuple[Party, Party]] = {}
+        self._passed: dict[tuple[str, Endpoint, Endpoint], tuple[Party, Party]] = {}
         self._callers: defaultdict[tuple[Party, str], set[Party]] = defaultdict(set)
         for journey in journeys:
             self._learn(journey)
@@ -109,37 +106,38 @@ class _Parties:
         """Return sender and receiver of a packet, asked for in time order."""
         parties = self._answerer(journey) if journey.from_gateway else self._host(journey)
         for sighting in journey.path:
-            self._passed[sighting.interface, sighting.ends] = parties
+            self._passed[sighting.interface, sighting.source, sighting.destination] = parties
         return parties
 
     def _learn(self, journey: Journey) -> None:
         sender, receiver = _sender(journey), _receiver(journey)
         if sender and receiver:
-            self._peers[sender, journey.path[0].ends[1]] = receiver
-            self._peers[receiver, journey.path[-1].ends[0]] = sender
+            self._peers[sender, journey.path[0].destination] = receiver
+            self._peers[receiver, journey.path[-1].source] = sender
         for sighting in journey.path:
-            for party, endpoint in zip((sender, receiver), sighting.ends, strict=True):
-                if party:
-                    self._owners[endpoint].add(party)
+            if sender:
+                self._owners[sighting.source].add(sender)
+            if receiver:
+                self._owners[sighting.destination].add(receiver)
 
     def _learn_caller(self, journey: Journey) -> None:
         """Note from which address a host calls another one, whether or not it gets through."""
         if sender := _sender(journey):
-            receiver = _receiver(journey) or self._known_as(journey.path[0].ends[1], sender)
-            self._callers[receiver, journey.path[-1].ends[0].address].add(sender)
+            receiver = _receiver(journey) or self._known_as(journey.path[0].destination, sender)
+            self._callers[receiver, journey.path[-1].source.address].add(sender)
 
     def _host(self, journey: Journey) -> tuple[Party, Party]:
-        source, destination = journey.path[0].ends
-        sender = Party(journey.origin, source)
-        return sender, _receiver(journey) or self._known_as(destination, sender)
+        first = journey.path[0]
+        sender = Party(journey.origin, first.source)
+        return sender, _receiver(journey) or self._known_as(first.destination, sender)
 
     def _answerer(self, journey: Journey) -> tuple[Party, Party]:
         if receiver := _receiver(journey):
-            return self._known_as(journey.path[-1].ends[0], receiver), receiver
-        gateway, (source, destination) = journey.path[0].interface, journey.path[0].ends
-        if answered := self._passed.get((gateway, (destination, source))):
+            return self._known_as(journey.path[-1].source, receiver), receiver
+        first = journey.path[0]
+        if answered := self._passed.get((first.interface, first.destination, first.source)):
             return answered[1], answered[0]
-        return Party(gateway, source), Party(None, destination)
+        return Party(first.interface, first.source), Party(None, first.destination)
 
     def _known_as(self, endpoint: Endpoint, party: Party) -> Party:
         """Return whom a party calls by an endpoint."""
@@ -153,9 +151,9 @@ class _Parties:
 
 def _sender(journey: Journey) -> Party | None:
     """Return the host's socket that sent a packet, if a host did."""
-    return None if journey.from_gateway else Party(journey.origin, journey.path[0].ends[0])
+    return None if journey.from_gateway else Party(journey.origin, journey.path[0].source)
 
 
 def _receiver(journey: Journey) -> Party | None:
     """Return the host's socket that a packet arrived at, if it did."""
-    return Party(journey.destination, journey.path[-1].ends[1]) if journey.arrived else None
+    return Party(journey.destination, journey.path[-1].destination) if journey.arrived else None

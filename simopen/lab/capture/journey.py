@@ -4,8 +4,8 @@ Theory of operation
 -------------------
 A packet keeps its id wherever it passes, through translation too. It is seen *outbound* where it
 leaves a host and where it leaves a site, *inbound* where it comes to a site and where it reaches a
-host. Those sightings in time order are its journey; each shows the packet as it was there, so that
-comparing two tells what a gateway made of its addresses. The last says where it ended: inbound at
+host. Those sightings in time order are its journey; each has the endpoints as they were there, so
+that comparing two tells what a gateway made of them. The last says where it ended: inbound at
 a host it arrived, inbound at a gateway it was dropped there, outbound it was lost on the way from
 there or dropped by a gateway it had not yet left.
 
@@ -25,7 +25,7 @@ from simopen.lab.capture.packets import Endpoint, Packet, Unreachable, parse
 from simopen.lab.capture.pcapng import Direction
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from simopen.lab.capture.pcapng import Record
 
@@ -37,21 +37,15 @@ class Sighting(NamedTuple):
         interface: Name of the host, or of the site whose gateway's outside it is.
         direction: Outbound or inbound there.
         time_ns: Nanoseconds since the epoch.
-        packet: The packet as it was there.
+        source: The endpoint it comes from, as it was there.
+        destination: The endpoint it goes to, likewise.
     """
 
     interface: str
     direction: Direction
     time_ns: int
-    packet: Packet
-
-    @property
-    def ends(self) -> tuple[Endpoint, Endpoint]:
-        """Where it comes from and goes to; an ICMP error goes the way back of what it is about."""
-        packet = self.packet
-        if isinstance(packet, Unreachable):
-            return packet.destination, packet.source
-        return packet.source, packet.destination
+    source: Endpoint
+    destination: Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +54,7 @@ class Journey:
 
     Attributes:
         packet_id: Its number in the capture.
+        packet: What it was when it was first seen.
         path: The first sighting at each interface each way, in time order, until it arrives.
         arrived: Whether the last of them is its arrival at a host.
         copies: How often it arrived again, because a link had duplicated it.
@@ -67,6 +62,7 @@ class Journey:
     """
 
     packet_id: int
+    packet: Packet
     path: tuple[Sighting, ...]
     arrived: bool
     copies: int
@@ -90,32 +86,30 @@ def journeys(records: Iterable[Record]) -> list[Journey]:
     Args:
         records: A capture, in any order.
     """
-    seen: dict[int, list[Sighting]] = {}
+    seen: dict[int, list[Record]] = {}
     gateways: set[str] = set()
     for record in records:
+        seen.setdefault(record.packet_id, []).append(record)
         if record.gateway:
             gateways.add(record.interface)
-        if packet := parse(record.data):
-            sighting = Sighting(record.interface, record.direction, record.time_ns, packet)
-            seen.setdefault(record.packet_id, []).append(sighting)
-    for sightings in seen.values():
-        sightings.sort(key=lambda sighting: _order(sighting, gateways))
+    for same in seen.values():
+        same.sort(key=lambda record: _order(record, gateways))
     if not gateways:
-        gateways = {name for sightings in seen.values() for name in _passed(sightings)}
-    found = [_journey(packet_id, sightings, gateways) for packet_id, sightings in seen.items()]
+        gateways = {name for same in seen.values() for name in _passed(same)}
+    found = [journey for same in seen.values() if (journey := _journey(same, gateways))]
     return sorted(found, key=lambda journey: journey.path[0].time_ns)
 
 
-def _order(sighting: Sighting, gateways: Collection[str]) -> tuple[int, bool, bool]:
+def _order(record: Record, gateways: Collection[str]) -> tuple[int, bool, bool]:
     """Return a key for time order; what happens at once happens from the inside out, then in."""
-    inbound = sighting.direction is Direction.INBOUND
-    return sighting.time_ns, inbound, inbound != (sighting.interface in gateways)
+    inbound = record.direction is Direction.INBOUND
+    return record.time_ns, inbound, inbound != (record.interface in gateways)
 
 
-def _passed(sightings: list[Sighting]) -> set[str]:
+def _passed(same: Sequence[Record]) -> set[str]:
     """Return the interfaces that a packet passed on its way, and so must be gateways'."""
-    path = _firsts(sightings)
-    passed = {sighting.interface for sighting in path}
+    path = _firsts(same)
+    passed = {record.interface for record in path}
     if path[0].direction is Direction.OUTBOUND:
         passed.discard(path[0].interface)
     if path[-1].direction is Direction.INBOUND:
@@ -123,28 +117,41 @@ def _passed(sightings: list[Sighting]) -> set[str]:
     return passed
 
 
-def _journey(packet_id: int, sightings: list[Sighting], gateways: Collection[str]) -> Journey:
-    path = _firsts(sightings)
+def _journey(same: Sequence[Record], gateways: Collection[str]) -> Journey | None:
+    """Join the records of one packet, in time order; None when it is nothing we know."""
+    path = _firsts(same)
     arrivals = [
-        sighting
-        for sighting in sightings
-        if sighting.direction is Direction.INBOUND and sighting.interface not in gateways
+        record
+        for record in same
+        if record.direction is Direction.INBOUND and record.interface not in gateways
     ]
     if arrivals:
         path = path[: path.index(arrivals[0]) + 1]
-    first = sightings[0]
+    packets = [packet for record in path if (packet := parse(record.data))]
+    if len(packets) < len(path):
+        return None
+    first = same[0]
     return Journey(
-        packet_id=packet_id,
-        path=tuple(path),
+        packet_id=first.packet_id,
+        packet=packets[0],
+        path=tuple(map(_sighting, path, packets)),
         arrived=bool(arrivals),
         copies=max(len(arrivals) - 1, 0),
         from_gateway=first.direction is Direction.OUTBOUND and first.interface in gateways,
     )
 
 
-def _firsts(sightings: list[Sighting]) -> list[Sighting]:
-    """Return the first sighting at each interface each way."""
-    firsts: dict[tuple[str, Direction], Sighting] = {}
-    for sighting in sightings:
-        firsts.setdefault((sighting.interface, sighting.direction), sighting)
+def _sighting(record: Record, packet: Packet) -> Sighting:
+    """Note where a packet was; an ICMP error goes the way back of what it is about."""
+    ends = packet.source, packet.destination
+    if isinstance(packet, Unreachable):
+        ends = ends[::-1]
+    return Sighting(record.interface, record.direction, record.time_ns, *ends)
+
+
+def _firsts(same: Iterable[Record]) -> list[Record]:
+    """Return the first record at each interface each way."""
+    firsts: dict[tuple[str, Direction], Record] = {}
+    for record in same:
+        firsts.setdefault((record.interface, record.direction), record)
     return list(firsts.values())

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from simopen.lab.capture.conversation import Conversation, Message, Party, group
 from simopen.lab.capture.journey import Sighting, journeys
-from simopen.lab.capture.packets import Flags, Packet, Segment
+from simopen.lab.capture.packets import Flags, Segment
 from simopen.lab.capture.pcapng import Direction, Record
 
 if TYPE_CHECKING:
@@ -99,11 +99,15 @@ def steps(records: Iterable[Record], conversation: Conversation | None = None) -
 
 
 def crossings(steps: Sequence[Step]) -> list[tuple[Step, Step]]:
-    """Return the pairs of SYNs that crossed: each left before the other arrived.
+    """Return the pairs of two hosts' SYNs that crossed: each left before the other arrived.
 
     In each pair the SYN that left earlier comes first.
     """
-    syns = [step for step in steps if step.flags == "SYN" and step.arrived_at is not None]
+    syns = [
+        step
+        for step in steps
+        if step.flags == "SYN" and step.arrived_at is not None and not step.from_gateway
+    ]
     flying: list[Step] = []
     pairs: list[tuple[Step, Step]] = []
     for syn in sorted(syns, key=lambda step: step.sent_at):
@@ -130,12 +134,9 @@ def _steps(messages: Sequence[Message]) -> list[Step]:
     numbers = _Numbers()
     told: list[Step] = []
     for message, sighting in _events(messages):
-        segment = sighting.packet
+        numbers.learn(message, sighting)
         if sighting is message.journey.path[0]:
-            numbers.sent(message.sender, segment)
             told.append(_step(message, numbers, messages[0].journey.path[0].time_ns))
-        else:
-            numbers.seen(sighting.interface, segment)
     return told
 
 
@@ -158,19 +159,20 @@ class _Numbers:
     own: dict[Party, int] = field(default_factory=dict)
     others: dict[str, int] = field(default_factory=dict)
 
-    def sent(self, sender: Party, packet: Packet) -> None:
-        if isinstance(packet, Segment) and Flags.SYN in packet.flags:
-            self.own[sender] = packet.seq
-
-    def seen(self, interface: str, packet: Packet) -> None:
-        if isinstance(packet, Segment) and Flags.SYN in packet.flags:
-            self.others[interface] = packet.seq
+    def learn(self, message: Message, sighting: Sighting) -> None:
+        packet = message.journey.packet
+        if not isinstance(packet, Segment) or Flags.SYN not in packet.flags:
+            return
+        if sighting.direction is Direction.OUTBOUND:
+            self.own[message.sender] = packet.seq
+        else:
+            self.others[sighting.interface] = packet.seq
 
 
 def _step(message: Message, numbers: _Numbers, start_ns: int) -> Step:
     journey = message.journey
     departure, last = journey.path[0], journey.path[-1]
-    packet = departure.packet
+    packet = journey.packet
     flags, payload_bytes, seq, ack = UNREACHABLE, 0, 0, 0
     if isinstance(packet, Segment):
         flags = _spoken(packet.flags)

@@ -22,7 +22,7 @@ from simopen.lab.capture.columns import Column, columns
 from simopen.lab.capture.folding import Fold, fold
 from simopen.lab.capture.ladder import UNREACHABLE, Step, crossings
 from simopen.lab.capture.pcapng import Direction
-from simopen.lab.capture.sheet import SIZES, Sheet, Text, beside, columns_of
+from simopen.lab.capture.sheet import SIZES, Sheet, Text, beside, room_for
 from simopen.lab.capture.words import clip, duration, label, tell
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ MAX_ITEMS = 40
 HEAD = 56.0
 """Height in pixels at which the columns begin."""
 
-_AXIS = 76.0  # for the times
+_AXIS = 88.0  # for the times
 _SIDE = 140.0  # for the labels at either side
 _GAPS = {2: 400.0, 3: 240.0}  # between columns, by how many there are
 _GAP = 168.0  # where there are more
@@ -53,6 +53,7 @@ _IDLE = 60.0  # longest stretch where nothing is on its way
 _FLYING = 2.5  # the same where something is, in median trips
 _USUAL_TRIP_S = 0.010  # for want of any
 _MS_PER_S = 1_000
+_LONG_MS = 1_000_000  # no room for fractions
 
 _LOST = {Direction.INBOUND: "dropped", Direction.OUTBOUND: "lost"}
 
@@ -139,7 +140,7 @@ class _Builder:
         self._gap = _GAPS.get(len(columns), _GAP)
         xs = [_AXIS + _SIDE + self._gap * number for number in range(len(columns))]
         self._layout = Layout(columns, xs)
-        self._note_room = columns_of(self._gap - 2 * _MARGIN, "note")
+        self._note_room = room_for(self._gap - 2 * _MARGIN, "note")
         self._sheet = Sheet(HEAD + 2 * _MARGIN, xs[0] - _MARGIN, xs[-1] + _MARGIN)
         self._places = {column.name: place for place, column in enumerate(columns)}
         self._events = sorted(self._find(items), key=lambda event: event[:3])
@@ -180,7 +181,7 @@ class _Builder:
 
     def _add_fold(self, fold: Fold) -> None:
         left, right = self._layout.columns[0].name, self._layout.columns[-1].name
-        room = columns_of(self._layout.xs[-1] - self._layout.xs[0] + _SIDE, "fold")
+        room = room_for(self._layout.xs[-1] - self._layout.xs[0] + _SIDE, "fold")
         words = clip(tell(fold, left, right), room)
         self._tell_time(fold.sent_at, self._sheet.put_band("fold", words))
         self._time = max(self._time, fold.sent_at + fold.seconds)
@@ -193,7 +194,7 @@ class _Builder:
         points = [(x, 0.0)]
         texts = []
         if departs:
-            room = columns_of(_SIDE - 2 * _MARGIN, "label")
+            room = room_for(_SIDE - 2 * _MARGIN, "label")
             texts.append(beside(x - way * _MARGIN, -way, "label", clip(label(step), room), tone))
         if not (departs and step.from_gateway):
             texts += self._notes(x, way, sighting)
@@ -231,7 +232,9 @@ class _Builder:
 
     def _tell_time(self, at: float, y: float) -> None:
         if y - self._timed >= SIZES["time"] + 1:
-            text = beside(_AXIS - _MARGIN, -1, "time", f"{at * _MS_PER_S:,.2f}")
+            ms = at * _MS_PER_S
+            words = f"{ms:,.2f}" if ms < _LONG_MS else f"{ms:,.0f}"
+            text = beside(_AXIS - _MARGIN, -1, "time", words)
             self._layout.texts.append(text._replace(y=text.y + y))
             self._timed = y
 
@@ -241,7 +244,7 @@ class _Builder:
         for place, column in enumerate(self._layout.columns):
             x = self._layout.xs[place]
             yield Text(
-                "name", x, _NAMES_Y, "middle", clip(column.name, columns_of(self._gap, "name"))
+                "name", x, _NAMES_Y, "middle", clip(column.name, room_for(self._gap, "name"))
             )
             inner = self._endpoints.get(place - 1 if column.of_left else place + 1)
             own = self._endpoints.get(place)

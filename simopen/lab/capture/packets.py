@@ -116,14 +116,17 @@ class _Ip(NamedTuple):
 
 Packet: TypeAlias = Segment | Unreachable
 
+_FLAGS = [Flags(bits) for bits in range(0x40)]  # calling an enum costs more than all the rest
 
-_FLAGS = [Flags(bits) for bits in range(0x40)]
+
+def _address(packed: bytes) -> str:
+    family = socket.AF_INET if len(packed) == _IPV4_ADDRESS_BYTES else socket.AF_INET6
+    return socket.inet_ntop(family, packed)
 
 
 @lru_cache(maxsize=4096)  # a capture has few of them, each in many packets
-def _endpoint(address: bytes, port: int) -> Endpoint:
-    family = socket.AF_INET if len(address) == _IPV4_ADDRESS_BYTES else socket.AF_INET6
-    return Endpoint(socket.inet_ntop(family, address), port)
+def _endpoint(packed: bytes, port: int) -> Endpoint:
+    return Endpoint(_address(packed), port)
 
 
 def parse(data: bytes) -> Packet | None:
@@ -216,7 +219,7 @@ def _parse_unreachable(ip: _Ip) -> Unreachable | None:
         return None
     source, destination, seq = struct.unpack_from("!HHI", inner.payload)
     return Unreachable(
-        reporter=_endpoint(ip.source, 0).address,
+        reporter=_address(ip.source),
         code=ip.payload[1],
         source=_endpoint(inner.source, source),
         destination=_endpoint(inner.destination, destination),

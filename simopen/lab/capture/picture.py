@@ -94,7 +94,14 @@ def _events(items: Iterable[Step | Fold]) -> list[_Event]:
         events.append(_Event(item.sent_at, item))
         if isinstance(item, Step) and item.arrived_at is not None:
             events.append(_Event(item.arrived_at, item, arrives=True))
-    return sorted(events, key=lambda event: (event.at, not event.arrives))
+    return sorted(events, key=_order)
+
+
+def _order(event: _Event) -> tuple[float, int]:
+    """Put what arrives before what leaves at once, unless it has only just left itself."""
+    if not event.arrives:
+        return event.at, 1
+    return event.at, 2 if event.at == event.item.sent_at else 0
 
 
 class _Canvas:
@@ -107,7 +114,7 @@ class _Canvas:
         }
         self._lanes: dict[int, int] = {}  # packet id to lane number, 0 innermost
         self._flying: dict[int, Step] = {}
-        self._lost: set[str] = set()  # which of them were used
+        self._lost: set[str] = set()  # which of `_ENDS` there are
 
     def heading(self) -> str:
         half = _SPAN_COLUMNS // 2
@@ -141,42 +148,27 @@ class _Canvas:
 
     def _departure(self, step: Step) -> str:
         cells = self._verticals()
-        lost = step.arrived_at is None
+        lost, from_left = step.arrived_at is None, self._from_left(step)
         lane = self._middle(step) if lost else self._take_lane(step)
-        if self._from_left(step):
-            run = range(lane)
-            self._run(cells, step, run)
-            _write_left(cells, self._departing(step, run))
-            cells[lane] = "✗" if lost else "╮"
-        else:
-            run = range(lane + 1, _SPAN_COLUMNS)
-            self._run(cells, step, run)
-            _write_right(cells, self._departing(step, run))
-            cells[lane] = "✗" if lost else "╭"
+        run = range(lane) if from_left else range(lane + 1, _SPAN_COLUMNS)
+        self._run(cells, step, run)
+        words, joint, edge = label(step), "─", "├" if from_left else "┤"
+        if step.from_gateway:
+            words, joint, edge = _from_gateway(step, len(run)), " ", "│"
+        _write(cells, words, joint, at_left=from_left)
+        cells[lane] = "✗" if lost else "╮" if from_left else "╭"
         if lost:
             self._say_where(cells, step, lane)
-        left, right = ("├", "│") if self._from_left(step) else ("│", "┤")
-        return f"│{''.join(cells)}│" if step.from_gateway else f"{left}{''.join(cells)}{right}"
-
-    def _departing(self, step: Step, run: range) -> tuple[str, str]:
-        """Return a departing packet's label, and what joins it to its sender's side."""
-        if not step.from_gateway:
-            return label(step), "─"
-        room = len(run) - len("  ") - len(label(step)) - len(" from ")
-        return f"{label(step)} from {clip(step.sender, room)}", " "
+        return f"{edge}{''.join(cells)}│" if from_left else f"│{''.join(cells)}{edge}"
 
     def _arrival(self, step: Step) -> str:
         lane = self._column(step, self._lanes.pop(step.packet_id))
         del self._flying[step.packet_id]
         cells = self._verticals()
-        if self._from_left(step):
-            self._run(cells, step, range(lane + 1, _SPAN_COLUMNS))
-            cells[lane] = "╰"
-            _write_right(cells, (label(step), "▶"))
-        else:
-            self._run(cells, step, range(lane))
-            cells[lane] = "╯"
-            _write_left(cells, (label(step), "◀"))
+        from_left = self._from_left(step)
+        self._run(cells, step, range(lane + 1, _SPAN_COLUMNS) if from_left else range(lane))
+        cells[lane] = "╰" if from_left else "╯"
+        _write(cells, label(step), "▶" if from_left else "◀", at_left=not from_left)
         return f"│{''.join(cells)}│"
 
     def _say_where(self, cells: list[str], step: Step, lane: int) -> None:
@@ -230,15 +222,18 @@ class _Canvas:
         return step.leaves(self._left)
 
 
-def _write_left(cells: list[str], labelled: tuple[str, str]) -> None:
-    """Write a label at the left side, over the line that ends there."""
-    text, joint = labelled
-    told = f"{joint} {text} "
-    cells[: len(told)] = told
+def _from_gateway(step: Step, columns: int) -> str:
+    """Return the label of what a gateway says, with its name if there is room."""
+    words = f"{label(step)} from "
+    room = columns - len(words) - len("  ")
+    return f"{words}{clip(step.sender, room)}" if room > 1 else label(step)
 
 
-def _write_right(cells: list[str], labelled: tuple[str, str]) -> None:
-    """Write a label at the right side, over the line that ends there."""
-    text, joint = labelled
-    told = f" {text} {joint}"
-    cells[-len(told) :] = told
+def _write(cells: list[str], words: str, joint: str, *, at_left: bool) -> None:
+    """Write a label at a side, over the line that ends there."""
+    if at_left:
+        text = f"{joint} {words} "
+        cells[: len(text)] = text
+    else:
+        text = f" {words} {joint}"
+        cells[-len(text) :] = text

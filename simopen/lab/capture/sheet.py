@@ -68,7 +68,7 @@ class Text(NamedTuple):
         return Box(left, self.y - _ASCENT * size, left + width, self.y + _DESCENT * size)
 
 
-def columns_of(pixels: float, kind: str) -> int:
+def room_for(pixels: float, kind: str) -> int:
     """Return how many characters of a kind of text there is room for."""
     return int(pixels / (SIZES[kind] * _CHARACTER))
 

@@ -5,7 +5,8 @@ Theory of operation
 `layout` says where everything goes; this module writes it down. The picture is one file by itself,
 without scripts or fonts, light or dark as the reader's system is, and says in words what it shows
 to those who cannot see it. Its size is bounded: it holds at most `layout.MAX_ITEMS` packets and
-folds and `columns.MAX_COLUMNS` parties and gateways, so a longer conversation lacks its middle.
+folds and `columns.MAX_COLUMNS` parties and gateways, which is some 1,600 by 2,500 pixels. A longer
+conversation lacks its middle, and says so.
 
 Colours are classes that set `color`, and shapes take `currentColor`, so that the dark palette is
 the same list of classes once more.
@@ -164,7 +165,7 @@ def _story(step: Step) -> str:
     """Return what there is to know of a packet, as its tooltip."""
     way = ", ".join(
         f"{sighting.interface} {step.seen_at(sighting) * _MS_PER_S:,.2f} ms"
-        f" ({' → '.join(map(str, sighting.ends))})"
+        f" ({sighting.source} → {sighting.destination})"
         for sighting in step.path
     )
     return f"{label(step)}, seq {step.seq}, ack {step.ack}: {way}"

@@ -16,6 +16,8 @@ Its answers on standard output, one line of JSON each, are those of `simopen.lab
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import signal
 import sys
@@ -80,14 +82,27 @@ class _World:
 
 def _hold(plan: Plan, world: _World, stops: list[int]) -> None:
     """Say that the lab is ready and carry its packets until it ends."""
-    recorder = Recorder(plan.captures) if plan.captures else None
+    gateways = [site.name for site in plan.walk() if site.gateway is not None]
+    recorder = Recorder(plan.captures, gateways) if plan.captures else None
     fabric = Fabric(plan, None if recorder is None else recorder.note)
     forwarder = Forwarder(fabric, world.tuns(), stops, recorder, plan.mtu)
     _answer(Ready({host.name: world.access(host) for host in world.hosts}))
+    _take_precedence()
+    gc.freeze()  # or every full collection would walk all modules, for milliseconds
     forwarder.run()
     if recorder is not None:
         recorder.close()
     _answer(Ended(_traffic(fabric), fabric.unroutable, forwarder.refused))
+
+
+def _take_precedence() -> None:
+    """Run before all ordinary processes, as a wire would, where we may (CAP_SYS_NICE).
+
+    Measured with both of two cores busy: 0.2 ms late at p99 with it, 3.5 ms without, and no better
+    with the highest ordinary priority. The kernel keeps a twentieth of the time for the others.
+    """
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
 
 
 def _traffic(fabric: Fabric) -> dict[str, Traffic]:

@@ -8,7 +8,7 @@ handled, not the one they were due, so that a capture tells what happened.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 from simopen.lab.capture import pcapng
@@ -22,13 +22,19 @@ class Recorder:
     Args:
         captures: By path the names of the hosts and sites whose packets it holds; each file is
             overwritten.
+        gateways: Which of the names are sites.
     """
 
-    def __init__(self, captures: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self, captures: Mapping[str, Sequence[str]], gateways: Container[str] = ()
+    ) -> None:
         self.now_ns = 0
         """The moment of what is noted next, on the wire's clock; for the executor to set."""
         self._epoch_ns = time.time_ns() - time.monotonic_ns()
-        self._files = [_File(path, names) for path, names in captures.items()]
+        self._files = [
+            _File(path, [pcapng.Interface(name, gateway=name in gateways) for name in names])
+            for path, names in captures.items()
+        ]
         self._points: dict[str, list[tuple[_File, int]]] = {}
         for file, names in zip(self._files, captures.values(), strict=True):
             for number, name in enumerate(names):
@@ -55,9 +61,9 @@ class Recorder:
 
 
 class _File:
-    def __init__(self, path: str, names: Sequence[str]) -> None:
+    def __init__(self, path: str, interfaces: Sequence[pcapng.Interface]) -> None:
         self._file = Path(path).open("wb", buffering=0)  # noqa: SIM115  # closed by close()
-        self._blocks = [pcapng.header(names)]
+        self._blocks = [pcapng.header(interfaces)]
 
     def add(self, block: bytes) -> None:
         self._blocks.append(block)

@@ -129,5 +129,5 @@ def _difference(before: bytes, after: bytes) -> int:
 
 
 def _sum(data: bytes) -> int:
-    """Return the sum of the 16-bit words, modulo 0xFFFF, which divides 2 ** 16 - 1."""
+    """Return the sum of the 16-bit words modulo 0xFFFF, by which 2 ** 16 is 1."""
     return int.from_bytes(data + bytes(len(data) & 1), "big") % _ONES

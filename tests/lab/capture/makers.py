@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
+from hypothesis import strategies as st
+
 from simopen.lab.capture.packets import Endpoint, Flags, Segment
 from simopen.lab.capture.pcapng import Direction, Record
 
@@ -143,3 +145,88 @@ def unreachable(syn: Segment) -> bytes:
     else:
         carrier[9], carrier[2:4] = 1, struct.pack("!H", 20 + len(body))
     return bytes(carrier) + body
+
+
+INNER, CARRIER = Endpoint("100.64.0.7", 40000), Endpoint("203.0.113.9", 2000)
+NESTED: tuple[Stop, ...] = (
+    ("alice", OUT, ALICE, OFFICE),
+    ("home", OUT, INNER, OFFICE),
+    ("carrier", OUT, CARRIER, OFFICE),
+    ("office", IN, CARRIER, OFFICE),
+    ("bob", IN, CARRIER, BOB),
+)
+"""From alice, whose home is inside a carrier, to bob."""
+
+NESTED_BACK: tuple[Stop, ...] = (
+    ("bob", OUT, BOB, CARRIER),
+    ("office", OUT, OFFICE, CARRIER),
+    ("carrier", IN, OFFICE, CARRIER),
+    ("home", IN, OFFICE, INNER),
+    ("alice", IN, OFFICE, ALICE),
+)
+
+CAROL = Endpoint("192.168.1.3", 40001)
+HAIRPIN: tuple[Stop, ...] = (
+    ("alice", OUT, ALICE, Endpoint(HOME.address, CAROL.port)),
+    ("carol", IN, HOME, CAROL),
+)
+"""From alice to carol, who is in the same home, by their external endpoints."""
+
+
+def flight(start_ms: float, stops: int = 4) -> list[float]:
+    """Return the times of a packet that takes 12 ms between two sites."""
+    return [start_ms, start_ms + 0.02, start_ms + 12.02, start_ms + 12.05][:stops]
+
+
+def punching() -> list[Record]:
+    """Return a refused attempt, one that is dropped, and one in which SYNs cross and data flows."""
+    alice, bob = through_nats("alice"), through_nats("bob")
+    syn_ack, ack = Flags.SYN | Flags.ACK, Flags.ACK
+    return [
+        *trip(0, alice, flight(0, 3), Flags.SYN, numbers=(100, 0, 0)),
+        *trip(1, through_nats("office"), [12.1, 24.1, 24.2], Flags.RST | ack, numbers=(0, 101, 0)),
+        *trip(2, bob, flight(60, 3), Flags.SYN, numbers=(500, 0, 0)),
+        *trip(3, alice, flight(100), Flags.SYN, numbers=(900, 0, 0)),
+        *trip(4, bob, flight(105), Flags.SYN, numbers=(700, 0, 0)),
+        *trip(5, bob, flight(112.1), syn_ack, numbers=(700, 901, 0)),
+        *trip(6, alice, flight(117.1), syn_ack, numbers=(900, 701, 0)),
+        *trip(7, alice, flight(124.2), ack, numbers=(901, 701, 0)),
+        *trip(8, alice, flight(130), ack, numbers=(901, 701, 1000)),
+    ]
+
+
+_PATHS = (
+    *map(through_nats, ("alice", "bob", "home", "office")),
+    *(through_nats(name, HOME._replace(port=1)) for name in ("alice", "bob", "home", "office")),
+    *(NESTED, NESTED_BACK, HAIRPIN),
+)
+_FLAGS = (*map(Flags, (2, 2, 18, 16, 4, 20, 17)), None)
+_PACKETS = st.tuples(
+    st.sampled_from(_PATHS),
+    st.sampled_from(_FLAGS),
+    st.floats(0, 1000) | st.sampled_from((0.0, 10.0)),
+    st.lists(st.sampled_from((0.0, 0.02, 12.0, 300.0)), min_size=5, max_size=5),
+    st.integers(1, 5),
+    st.sampled_from((0, 0, 1400)),
+    st.booleans(),
+)
+
+
+def captures() -> st.SearchStrategy[list[Record]]:
+    """Return captures of anything that may happen between two sites, in any order."""
+    return st.lists(_PACKETS, max_size=25).map(_capture).flatmap(st.permutations)
+
+
+_Drawn: TypeAlias = tuple[Sequence[Stop], Flags | None, float, list[float], int, int, bool]
+
+
+def _capture(packets: list[_Drawn]) -> list[Record]:
+    records = []
+    for packet_id, (path, flags, start, legs, stops, payload, twice) in enumerate(packets):
+        times = [start + sum(legs[:number]) for number in range(stops)]
+        numbers = (packet_id, packet_id, payload)
+        records += trip(packet_id, path, times, flags, numbers=numbers)
+        if twice and stops > 1:
+            later = [time + 1 for time in times[1:]]
+            records += trip(packet_id, path[1:], later, flags, numbers=numbers)
+    return records

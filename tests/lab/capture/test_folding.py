@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,6 +37,52 @@ def test_icmp_refuses_as_well() -> None:
     """An unreachable answer counts like an RST."""
     items = fold(_conversation(*(("a", "SYN", 0), ("b", UNREACHABLE, 0)) * 9))
     assert [type(item) for item in items] == [Step, Step, Fold]
+
+
+def test_a_gateway_refuses_as_well() -> None:
+    """A SYN that a gateway dropped and answered is one that was refused."""
+    steps = [
+        step
+        for number in range(0, 20, 2)
+        for step in (
+            Step(number, None, "a", "SYN", packet_id=number, receiver="b"),
+            Step(
+                *(number + 0.5, number + 0.9, "b-site", "RST"),
+                packet_id=number + 1,
+                receiver="a",
+                from_gateway=True,
+            ),
+        )
+    ]
+    first, answer, folded = fold(steps)
+    assert [first, answer] == steps[:2]
+    assert isinstance(folded, Fold)
+    assert (folded.kind, folded.syns) == ("refusals", 9)
+
+
+def test_lost_syns_become_one_line_after_the_first() -> None:
+    """SYNs of both sides that never arrive come to nothing, answered or not."""
+    steps = [Step(n, None, "ab"[n % 2], "SYN", packet_id=n) for n in range(12)]
+    assert fold(steps) == [*steps[:2], Fold("refusals", tuple(steps[2:]))]
+
+
+def test_a_run_is_shown_up_to_its_first_answer() -> None:
+    """Where both sides begin with a SYN each, the first refusal is still to be seen."""
+    packets = [("a", "SYN", 0), ("b", "SYN", 0), ("b", "RST", 0), ("a", "RST", 0)]
+    items = fold(_conversation(*packets * 5))
+    assert [item.flags for item in items if isinstance(item, Step)] == ["SYN", "SYN", "RST"]
+    assert len(items) == 4
+
+
+@pytest.mark.parametrize("most", [3, 10, 40])
+def test_a_long_conversation_loses_its_middle(most: int) -> None:
+    """There are no more items than asked for, and what is left out is one of them."""
+    steps = _conversation(*(("a", "FIN-ACK", 0), ("b", "SYN-ACK", 0)) * 50)
+    items = fold(steps, most)
+    assert len(items) == most
+    (rest,) = (item for item in items if isinstance(item, Fold))
+    assert (rest.kind, len(rest.steps)) == ("rest", 101 - most)
+    assert items[0] == steps[0]
 
 
 def test_two_refusals_are_not_worth_a_fold() -> None:
@@ -76,11 +123,18 @@ def test_a_crossing_syn_is_never_folded_away() -> None:
 _FLAGS = st.sampled_from(["SYN", "SYN-ACK", "ACK", "RST", "RST-ACK", "FIN-ACK", UNREACHABLE])
 
 
-@given(st.lists(st.tuples(st.sampled_from("ab"), _FLAGS, st.sampled_from([0, 0, 9]))))
-def test_folding_loses_and_moves_nothing(packets: list[tuple[str, str, int]]) -> None:
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), _FLAGS, st.sampled_from([0, 0, 9]))),
+    st.none() | st.integers(3, 20),
+)
+def test_folding_loses_and_moves_nothing(
+    packets: list[tuple[str, str, int]], most: int | None
+) -> None:
     """Unfolded again, every conversation is what it was."""
     steps = _conversation(*packets)
+    items = fold(steps, most)
     unfolded = [
-        step for item in fold(steps) for step in (item.steps if isinstance(item, Fold) else [item])
+        step for item in items for step in (item.steps if isinstance(item, Fold) else [item])
     ]
     assert unfolded == steps
+    assert most is None or len(items) <= most

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from simopen.lab.capture import ladder
 from simopen.lab.capture.ladder import Step
 from simopen.lab.capture.packets import Flags
-from tests.lab.capture.makers import journey
+from simopen.lab.capture.pcapng import Direction, Record
+from tests.lab.capture.makers import captures, journey, punching
 
 SYN, ACK, RST, FIN = Flags.SYN, Flags.ACK, Flags.RST, Flags.FIN
 
@@ -20,8 +21,8 @@ def test_departure_and_arrival_are_one_step() -> None:
     """A packet's two records become one step, told from the first packet's departure."""
     records = journey(0, "a", 100, 110, SYN, seq=7) + journey(1, "b", 110, None, RST)
     assert ladder.steps(records) == [
-        Step(0.0, 0.010, "a", "SYN"),
-        Step(0.010, None, "b", "RST", packet_id=1),
+        Step(0.0, 0.010, "a", "SYN", receiver="b"),
+        Step(0.010, None, "b", "RST", packet_id=1, receiver="a"),
     ]
 
 
@@ -85,6 +86,110 @@ def test_nothing_makes_no_steps() -> None:
     """An empty capture is an empty conversation."""
     assert ladder.steps([]) == []
     assert ladder.conversations([]) == []
+
+
+def test_between_two_hosts_behind_nats() -> None:
+    """The steps are the hosts'; what a gateway says is its own, in the name of the other side."""
+    told = [
+        (step.sender, step.flags, step.receiver, step.from_gateway, step.arrived_at is not None)
+        for step in ladder.steps(punching())
+    ]
+    assert told == [
+        ("alice", "SYN", "bob", False, False),
+        ("office", "RST-ACK", "alice", True, True),
+        ("bob", "SYN", "alice", False, False),
+        ("alice", "SYN", "bob", False, True),
+        ("bob", "SYN", "alice", False, True),
+        ("bob", "SYN-ACK", "alice", False, True),
+        ("alice", "SYN-ACK", "bob", False, True),
+        ("alice", "ACK", "bob", False, True),
+        ("alice", "ACK", "bob", False, True),
+    ]
+
+
+def test_numbers_are_relative_through_nats() -> None:
+    """Also those of a gateway's answer, which counts from the SYN it has seen."""
+    told = [(step.seq, step.ack) for step in ladder.steps(punching())]
+    assert told == [(0, 0), (0, 1), (0, 0), (0, 0), (0, 0), (0, 1), (0, 1), (1, 1), (1, 1)]
+
+
+def test_a_step_says_where_it_was_seen() -> None:
+    """Its path has the interfaces, and times on the conversation's clock."""
+    step = ladder.steps(punching())[3]
+    assert [sighting.interface for sighting in step.path] == ["alice", "home", "office", "bob"]
+    seen = [step.seen_at(sighting) for sighting in step.path]
+    assert seen == pytest.approx([0.1, 0.10002, 0.11202, 0.11205])
+
+
+def test_syns_cross_through_nats_when_both_arrive() -> None:
+    """Neither the refused SYN nor the dropped one counts."""
+    pairs = ladder.crossings(ladder.steps(punching()))
+    assert [(one.packet_id, other.packet_id) for one, other in pairs] == [(3, 4)]
+
+
+def test_a_duplicate_is_one_step() -> None:
+    """The step arrives once, and says how often more."""
+    records = journey(0, "a", 0, 10, SYN) + journey(0, "a", 0, 11, SYN)[1:]
+    (step,) = ladder.steps(records)
+    assert (step.arrived_at, step.copies) == (0.010, 1)
+
+
+def test_what_left_before_the_capture_is_not_told() -> None:
+    """An arrival without a departure is no step."""
+    assert ladder.steps(journey(0, "a", 0, 10, SYN)[1:]) == []
+
+
+@pytest.mark.parametrize(
+    ("steps", "sides"),
+    [
+        pytest.param([Step(0, 1, "b", "SYN", receiver="a")], ("a", "b"), id="by name"),
+        pytest.param(
+            [Step(0, None, "z", "SYN", receiver="10.0.0.1:1")], ("z", "10.0.0.1:1"), id="host first"
+        ),
+        pytest.param(
+            [
+                Step(0, None, "b", "SYN", receiver="a"),
+                Step(1, 2, "a-site", "RST", receiver="b", from_gateway=True),
+            ],
+            ("a", "b"),
+            id="no gateway",
+        ),
+        pytest.param([Step(0, 1, "a", "SYN")], ("a", "?"), id="alone"),
+        pytest.param([], ("?", "?"), id="nobody"),
+    ],
+)
+def test_the_sides_are_the_parties(steps: list[Step], sides: tuple[str, str]) -> None:
+    """Hosts in order of name, and what is no host's name last."""
+    assert ladder.sides(steps) == sides
+
+
+@given(captures(), st.data())
+def test_every_packet_a_host_sent_is_one_step(records: list[Record], data: st.DataObject) -> None:
+    """Whatever part of a capture there is, and in whatever order."""
+    records = records[: data.draw(st.integers(0, len(records)))]
+    told = [
+        step.packet_id
+        for conversation in ladder.conversations(records)
+        for step in ladder.steps(records, conversation)
+    ]
+    assert len(told) == len(set(told))
+    hosts = {"alice", "bob", "carol"}
+    sent = {
+        record.packet_id
+        for record in records
+        if record.direction is Direction.OUTBOUND and record.interface in hosts
+    }
+    assert sent <= set(told)
+
+
+@given(captures())
+def test_steps_follow_each_other(records: list[Record]) -> None:
+    """They are in the order they were sent, the first at zero, and none arrives before it left."""
+    for conversation in ladder.conversations(records):
+        steps = ladder.steps(records, conversation)
+        assert steps[0].sent_at == 0
+        assert [step.sent_at for step in steps] == sorted(step.sent_at for step in steps)
+        assert all(step.arrived_at is None or step.arrived_at >= step.sent_at for step in steps)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import replace
 from functools import partial
 from socket import AF_INET, AF_INET6, inet_ntop

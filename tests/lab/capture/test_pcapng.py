@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from simopen.lab.capture import pcapng
 from simopen.lab.capture.packets import Endpoint, Flags, Segment
-from simopen.lab.capture.pcapng import CaptureError, Direction
+from simopen.lab.capture.pcapng import CaptureError, Direction, Interface
 from tests.lab.capture.makers import raw
 
-_HEADER = pcapng.header(["a", "b"])
+_HEADER = pcapng.header([Interface("a"), Interface("b", gateway=True)])
 _BLOCK = pcapng.packet_block(0, Direction.OUTBOUND, 1, 2, b"packet")
 
 _PACKETS = st.lists(
@@ -43,6 +43,21 @@ def test_what_is_written_is_read_back(
         pcapng.Record("aÿ"[interface], direction, time_ns, packet_id, data[:snap_bytes], len(data))
         for interface, direction, time_ns, packet_id, data in packets
     ]
+
+
+def test_hosts_and_gateways_are_told_apart() -> None:
+    """What an interface is, is read back where the capture says so."""
+    interfaces: list[Interface | str] = [Interface("alice"), Interface("home", gateway=True), "bob"]
+    blocks = [pcapng.packet_block(n, Direction.OUTBOUND, 1, 2, b"packet") for n in range(3)]
+    records = pcapng.read(pcapng.header(interfaces) + b"".join(blocks))
+    told = [(record.interface, record.gateway) for record in records]
+    assert told == [("alice", False), ("home", True), ("bob", False)]
+
+
+def test_captures_with_one_header_share_blocks() -> None:
+    """A block is good in every file that has the same interfaces."""
+    whole, part = (pcapng.read(_HEADER + _BLOCK * copies) for copies in (2, 1))
+    assert whole == part * 2
 
 
 @given(st.binary(max_size=200))
@@ -76,6 +91,8 @@ def test_a_cut_capture_is_refused_unless_it_is_growing(cut: int) -> None:
         pytest.param(b"", id="empty"),
         pytest.param(_BLOCK, id="no section"),
         pytest.param(pcapng.header([]) + _BLOCK, id="no interface"),
+        pytest.param(pcapng.header(["a"], 5) + _BLOCK, id="more kept than said"),
+        pytest.param(_HEADER.replace(b"host a", b"hose a") + _BLOCK, id="neither host nor gateway"),
         pytest.param(_HEADER + b"\x05\0\0\0\x0c\0\0\0\x0c\0\0\0", id="unknown block"),
         pytest.param(_HEADER + b"\x06\0\0\0\x0d\0\0\0\x0d\0\0\0\0", id="odd length"),
     ],
@@ -88,13 +105,13 @@ def test_what_the_writer_never_writes_is_refused(capture: bytes) -> None:
 
 @pytest.mark.skipif(not shutil.which("tshark"), reason="tshark is not installed")
 def test_tshark_reads_it(tmp_path: Path) -> None:
-    """Wireshark's reader sees the packet, its direction, its id, and its host's name."""
+    """Wireshark's reader sees the packet, its direction, its id, and the interface."""
     syn = Segment(Endpoint("10.77.0.1", 1), Endpoint("10.77.1.1", 2), Flags.SYN, 3, 0, 4, 0)
     block = pcapng.packet_block(1, Direction.OUTBOUND, 1_500_000_001, 9, raw(syn))
     path = tmp_path / "x.pcapng"
     path.write_bytes(_HEADER + block)
     fields = ["frame.interface_name", "frame.time_epoch", "frame.packet_flags_direction"]
-    fields += ["frame.packet_id", "tcp.srcport", "tcp.flags.syn"]
+    fields += ["frame.packet_id", "tcp.srcport", "tcp.flags.syn", "frame.interface_description"]
     command = ["tshark", "-r", str(path), "-T", "fields"]
     command += [part for field in fields for part in ("-e", field)]
     done = subprocess.run(command, capture_output=True, check=True, env={**os.environ, "LANG": "C"})
@@ -102,3 +119,4 @@ def test_tshark_reads_it(tmp_path: Path) -> None:
     assert values[:2] == ["b", "1.500000001"]
     assert [int(value, 16) for value in values[2:5]] == [2, 9, 1]
     assert values[5] in ("1", "True")
+    assert values[6:] == ["outside", "of", "site", "b"]

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simopen.lab.capture import picture
+from simopen.lab.capture import ladder, picture
 from simopen.lab.capture.ladder import Step, crossings
+from simopen.lab.capture.pcapng import Record
+from tests.lab.capture.makers import captures, flight, punching, through_nats, trip
 
 _CROSSING = [
     Step(0.000, 0.010, "a", "SYN", packet_id=0),
@@ -47,6 +49,55 @@ def test_a_lost_packet_ends_in_the_middle() -> None:
     assert lines[-1].strip() == "✗ never arrived"
 
 
+def test_gateways_in_the_picture() -> None:
+    """A drop has the gateway's name behind it, a gateway's answer begins away from the side."""
+    assert picture.draw(ladder.steps(punching())[:5]).splitlines() == [
+        "        ms  alice                                                      bob",
+        "      0.00  ├─ SYN ────────────────────────✗ at office                   │",
+        "     12.10  │                               ╭────── RST-ACK from office  │",
+        "     24.20  │◀ RST-ACK ─────────────────────╯                            │",
+        "     60.00  │                     at home ✗──────────────────────── SYN ─┤",
+        "    100.00  ├─ SYN ──────────────────────╮                               │",
+        "    105.00  │                            │  ╭────────────────────── SYN ─┤",
+        "    112.05  │                            ╰──╳────────────────────── SYN ▶│",  # noqa: RUF001
+        "    117.05  │◀ SYN ─────────────────────────╯                            │",
+        "            ╳ two SYNs cross: simultaneous open",  # noqa: RUF001
+        "            ✗ at: dropped by the gateway there",
+    ]
+
+
+def test_a_packet_lost_between_gateways() -> None:
+    """The last one it passed is named, and the legend says what that means."""
+    records = trip(0, through_nats("alice"), flight(0, 2))
+    *_, line, legend = picture.draw(ladder.steps(records)).splitlines()
+    assert "✗ after home" in line
+    assert legend.strip() == "✗ after: not seen beyond the gateway there"
+
+
+def test_where_it_was_lost_is_written_beside_what_is_on_its_way() -> None:
+    """The words make room for the lanes of other packets."""
+    records = trip(0, through_nats("bob"), flight(0)) + trip(1, through_nats("alice"), flight(1, 3))
+    line = picture.draw(ladder.steps(records), "alice", "bob").splitlines()[2]
+    assert line == "      1.00  ├─ SYN ────────────────────────✗│ at office                  │"
+
+
+def test_a_packet_without_latency_arrives_after_it_left() -> None:
+    """Both ends in the same instant are two lines all the same."""
+    departure, arrival = picture.draw([Step(0, 0, "a", "SYN")]).splitlines()[1:]
+    assert ("├─ SYN" in departure, "SYN ▶│" in arrival) == (True, True)
+
+
+def test_a_gateway_with_a_long_name_stays_in_its_lines() -> None:
+    """However many packets are on their way, and whatever the gateway is called."""
+    steps = [
+        Step(n, 100, "g" * 30, "UNREACHABLE", packet_id=n, receiver="a", from_gateway=True)
+        for n in range(9)
+    ]
+    text = picture.draw([*steps, Step(9, None, "b", "SYN", receiver="a")])
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("╭") == text.count("╯") == 9
+
+
 def test_runs_are_told_in_words() -> None:
     """Refusals and data are one line each, with counts, bytes and time."""
     refused = [
@@ -72,8 +123,16 @@ def test_whether_a_terminal_can_show_it(encoding: str, *, shown: bool) -> None:
     assert picture.can_show(io.TextIOWrapper(io.BytesIO(), encoding=encoding)) is shown
 
 
+@given(captures())
+def test_any_capture_can_be_drawn(records: list[Record]) -> None:
+    """Whatever happened at gateways, it fits a terminal."""
+    for conversation in ladder.conversations(records):
+        text = picture.draw(ladder.steps(records, conversation))
+        assert all(len(line) <= 80 for line in text.splitlines())
+
+
 _FLIGHT = st.tuples(
-    st.floats(0, 10_000), st.none() | st.floats(0.001, 1), st.sampled_from("ab"), st.booleans()
+    st.floats(0, 10_000), st.none() | st.floats(0, 1), st.sampled_from("ab"), st.booleans()
 )
 
 
