@@ -96,7 +96,7 @@ def test_the_tutorial(tmp_path: Path) -> None:
         "├── flat  home-router  10 ms",
         "alice  | echo: is anybody there?",
         "alice | echo: is anybody there?",
-        "captured: punched.pcapng (simopen lab ladder punched.pcapng draws it)",
+        "captured; to draw it: simopen lab ladder punched.pcapng",
     ):
         assert line in LAB
         assert line in printed

@@ -10,7 +10,6 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from simopen import UsageError, lab
@@ -58,19 +57,6 @@ def _directory(net: lab.Network, argv: Sequence[str]) -> Iterator[str]:
         yield f"  {'':{width}}  from another terminal: {shlex.join(host.command(argv))}"
 
 
-@dataclass(frozen=True)
-class Job:
-    """One program of a command line.
-
-    Attributes:
-        host: Where it runs.
-        argv: The program and its arguments, placeholders and all.
-    """
-
-    host: str
-    argv: list[str]
-
-
 def run(
     topology: str,
     words: Sequence[str],
@@ -82,17 +68,17 @@ def run(
     """Bring a network up and run programs in its hosts."""
     declared = load(topology)
     jobs = list(_jobs(words, _host_names(declared)))
-    if until is not None and until not in {job.host for job in jobs}:
+    if until is not None and until not in dict(jobs):
         raise UsageError(f"--until {until}: nothing runs there")
     together = Together()
     with _network(declared, capture, seed) as net:
         programs = [
             Program(
-                job.host,
-                net[job.host].command([_filled(word, net) for word in job.argv]),
-                _environment(net, job.host),
+                host,
+                net[host].command([_filled(word, net) for word in argv]),
+                _environment(net, host),
             )
-            for job in jobs
+            for host, argv in jobs
         ]
         if len(programs) == 1:
             return run_alone(programs[0])
@@ -100,7 +86,7 @@ def run(
     return together.finish()
 
 
-def _jobs(words: Sequence[str], hosts: Sequence[str]) -> Iterator[Job]:
+def _jobs(words: Sequence[str], hosts: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     """Cut the words at every ``--`` and give each part to the host it names, or to all."""
     parts: list[list[str]] = [[]]
     for word in words:
@@ -109,10 +95,9 @@ def _jobs(words: Sequence[str], hosts: Sequence[str]) -> Iterator[Job]:
         else:
             parts[-1].append(word)
     for part in parts:
-        named = bool(part) and part[0].endswith(":")
-        argv = part[1:] if named else part
-        there = [part[0][:-1]] if named else hosts
-        if named:
+        there, argv = hosts, part
+        if part and part[0].endswith(":"):
+            there, argv = [part[0][:-1]], part[1:]
             _check_host(there[0], hosts)
         if not argv:
             raise UsageError(f"nothing to run: {FORM}")
@@ -120,7 +105,7 @@ def _jobs(words: Sequence[str], hosts: Sequence[str]) -> Iterator[Job]:
             raise UsageError(f"no program is called {argv[0]!r}: {FORM}")
         for match in PLACEHOLDER.finditer(" ".join(argv)):
             _check_host(match[1], hosts)
-        yield from (Job(host, argv) for host in there)
+        yield from ((host, argv) for host in there)
 
 
 def _filled(word: str, net: lab.Network) -> str:

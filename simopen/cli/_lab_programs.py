@@ -70,12 +70,13 @@ def run_alone(
             program.command, env=program.environment, pass_fds=pass_fds
         )
         number = _wait([process], signals, spare_ctrl_c=True)
-        if number is not None:
-            process.send_signal(farewell or number)
-            _wait([process], signals, GRACE)
-            process.kill()
-        code = process.wait()
-    return _shell_code(code if number is None else -number)
+        if number is None:
+            return _shell_code(process.wait())
+        process.send_signal(farewell or number)
+        _wait([process], signals, GRACE)
+        process.kill()
+        process.wait()
+    return _shell_code(-number)
 
 
 class Together:
@@ -263,4 +264,5 @@ def _in_front() -> bool:
 
 
 def _shell_code(code: int) -> int:
-    return code if code >= 0 else 128 - code  # as shells count signals
+    """Return an exit code as shells count it: 128 and the number of the signal."""
+    return code if code >= 0 else 128 - code

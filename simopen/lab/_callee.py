@@ -26,6 +26,8 @@ from typing import IO, Any
 PROGRAM = "from simopen.lab import _callee; _callee.main()"
 """What the other interpreter runs, with the number of the answer's descriptor behind it."""
 
+_loading: list[str] = []  # scripts whose top level is being run for a function in it
+
 _MAIN = "__main__"
 _MAIN_ALIAS = "__simopen_main__"
 
@@ -62,7 +64,13 @@ class Request:
 
         Raises:
             ValueError: It has no name by which another interpreter finds it.
+            RuntimeError: We are such an interpreter, still loading the script.
         """
+        if _loading:
+            raise RuntimeError(
+                "a script is loaded once more in the host that it calls a function in: "
+                'put what it does under "if __name__ == \'__main__\':"'
+            )
         module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
         found = _look_up(sys.modules.get(module), name) if name else None
         if found is not function:
@@ -127,7 +135,11 @@ def _load(name: str, file: str | None) -> object:
     sys.modules[alias] = module
     if name == _MAIN:
         sys.modules[_MAIN] = module  # where pickle looks for the script's own classes
-    spec.loader.exec_module(module)
+    _loading.append(alias)
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        _loading.pop()
     return module
 
 

@@ -86,22 +86,23 @@ class Hairpinning(StrEnum):
     EXTERNAL_SOURCE = "external-source"
 
 
-class _Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Idle times in seconds after which a session is forgotten."""
+class _Timing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Idle times after which a session is forgotten, and the pace of errors, in seconds."""
 
     established_timeout: float = ESTABLISHED_TIMEOUT_S
     transitory_timeout: float = TRANSITORY_TIMEOUT_S
     udp_timeout: float = UDP_TIMEOUT_S
+    icmp_interval: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what is no idle time."""
-        for name in ("established_timeout", "transitory_timeout", "udp_timeout"):
+        """Refuse what is no time."""
+        for name in _Timing.__struct_fields__:
             seconds = getattr(self, name)
-            if not (math.isfinite(seconds) and seconds > 0):
+            if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
                 raise ValueError(f"{name} is a number of seconds above 0, not {seconds!r}")
 
 
-class Firewall(_Timeouts, frozen=True, kw_only=True, tag="firewall", tag_field="kind"):
+class Firewall(_Timing, frozen=True, kw_only=True, tag="firewall", tag_field="kind"):
     """A stateful firewall that translates nothing, IPv4 and IPv6.
 
     Attributes:
@@ -111,6 +112,8 @@ class Firewall(_Timeouts, frozen=True, kw_only=True, tag="firewall", tag_field="
             REQ-2a, wants it to). Where not, it is dropped.
         rst_ends_session: Whether a passing RST ends its session at once; RFC 7857 §2.2 would
             have it live on for the transitory timeout.
+        icmp_interval: Seconds from one ICMP error to the next towards the same address, after a
+            burst of six; Linux has 1 (icmp_ratelimit). None: an error for every SYN.
         established_timeout: Idle time in seconds of an established TCP session.
         transitory_timeout: Idle time in seconds of a half-open or closing one.
         udp_timeout: Idle time in seconds of a UDP or ICMP echo session.
@@ -122,7 +125,7 @@ class Firewall(_Timeouts, frozen=True, kw_only=True, tag="firewall", tag_field="
     rst_ends_session: bool = True
 
 
-class Nat(_Timeouts, frozen=True, kw_only=True, tag="nat", tag_field="kind"):
+class Nat(_Timing, frozen=True, kw_only=True, tag="nat", tag_field="kind"):
     """A NAT for IPv4 that is a stateful firewall for IPv6.
 
     Attributes:
@@ -135,6 +138,8 @@ class Nat(_Timeouts, frozen=True, kw_only=True, tag="nat", tag_field="kind"):
         rst_ends_session: Whether a passing RST ends its session at once; RFC 7857 §2.2 would
             have it live on for the transitory timeout.
         hairpinning: Whether two hosts inside reach each other by their external endpoints.
+        icmp_interval: Seconds from one ICMP error to the next towards the same address, after a
+            burst of six; Linux has 1 (icmp_ratelimit). None: an error for every SYN.
         established_timeout: Idle time in seconds of an established TCP session.
         transitory_timeout: Idle time in seconds of a half-open or closing one.
         udp_timeout: Idle time in seconds of a UDP or ICMP echo session.

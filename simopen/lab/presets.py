@@ -33,6 +33,9 @@ from simopen.lab.nat import (
     Unsolicited,
 )
 
+LINUX_ICMP_INTERVAL_S = 1.0
+"""Linux's icmp_ratelimit, over IPv4 (Documentation/networking/ip-sysctl.rst); measured."""
+
 
 @dataclass(frozen=True, slots=True)
 class Preset:
@@ -101,9 +104,9 @@ _BY_NAME = {
         "TCP fail through 36 % of the NATs of Ford et al. (2005).",
     ),
     "home-router-icmp": Preset(
-        Nat(unsolicited=Unsolicited.ICMP),
-        "A home router that answers unsolicited SYNs with an ICMP error at once, as a Linux "
-        "router does whose filter says `reject`.",
+        Nat(unsolicited=Unsolicited.ICMP, icmp_interval=LINUX_ICMP_INTERVAL_S),
+        "A home router that answers unsolicited SYNs with an ICMP error at once, six and then one "
+        "a second, as a Linux router does whose filter says `reject`; measured.",
     ),
     "crossing-blocked": Preset(
         Nat(crossing_syn=False),
@@ -192,8 +195,8 @@ _BY_NAME = {
         "A firewall whose rule for the rest is to reject with a TCP reset.",
     ),
     "firewall-icmp": Preset(
-        Firewall(unsolicited=Unsolicited.ICMP),
-        "A firewall whose rule for the rest is to reject with an ICMP error.",
+        Firewall(unsolicited=Unsolicited.ICMP, icmp_interval=LINUX_ICMP_INTERVAL_S),
+        "A firewall whose rule for the rest is to reject with an ICMP error, at Linux's pace.",
     ),
     "ipv6-router": Preset(
         Firewall(

@@ -43,7 +43,7 @@ KINDS: dict[str, tuple[lab.Gateway | None, lab.Gateway | None]] = {
         lab.KernelNat(unsolicited=lab.KernelAnswer.TCP_RESET),
     ),
     "icmp": (
-        lab.Nat(unsolicited=lab.Unsolicited.ICMP),
+        lab.Nat(unsolicited=lab.Unsolicited.ICMP, icmp_interval=1.0),
         lab.KernelNat(unsolicited=lab.KernelAnswer.ICMP),
     ),
     "firewall": (lab.Firewall(), lab.KernelFirewall()),

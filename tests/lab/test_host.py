@@ -190,6 +190,31 @@ if __name__ == "__main__":
     assert done.stdout.decode().splitlines() == ["running", "Own(number=42)"]
 
 
+async def test_a_script_without_a_guard_is_told(tmp_path: Path) -> None:
+    """A script that would call itself for ever ends with an error that says what to do."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        """
+import anyio
+from simopen import lab
+
+def name():
+    return "x"
+
+async def main():
+    async with lab.two_hosts() as net:
+        await net.a.call(name)
+
+anyio.run(main)
+"""
+    )
+    with anyio.fail_after(30):
+        command = [sys.executable, str(script)]
+        done = await anyio.run_process(command, env=supervisor_environment(), check=False)
+    assert done.returncode == 1
+    assert b"put what it does under \"if __name__" in done.stderr
+
+
 async def test_the_public_address(net: lab.TwoHosts) -> None:
     """Without a NAT a host's own address is what the internet sees."""
     assert net.a.public_ipv4 == net.a.ipv4

@@ -47,6 +47,7 @@ from simopen.lab.wire.headers import (
     read,
     read_quote,
 )
+from simopen.lab.wire.limit import IcmpLimit
 from simopen.lab.wire.mappings import Mapping
 from simopen.lab.wire.refusals import Refusals
 from simopen.lab.wire.rewriting import Translation, one_hop_on
@@ -116,7 +117,8 @@ class GatewayModel:
         self._filtering = spec.filtering
         self._crossing_syn = spec.crossing_syn
         self._hairpinning = spec.hairpinning if isinstance(spec, Nat) else Hairpinning.NONE
-        self._refusals = Refusals(spec.unsolicited, self._own)
+        limit = IcmpLimit(spec.icmp_interval)
+        self._refusals = Refusals(spec.unsolicited, self._own, limit)
         self._sessions = SessionTable(spec)
         self._mapper = (
             Mapper(spec, self._own[_IPV4], self._sessions.mappings, chance)
@@ -212,7 +214,7 @@ class GatewayModel:
     def _turned_back(self, emission: Emission, now: float) -> list[Emission]:
         """Let what is for the gateway's own address come in again, and answers to it likewise."""
         packet = read(emission.packet)
-        if packet is None or not emission.outwards or not self._is_for_itself(packet):
+        if packet is None or not self._is_for_itself(packet):
             return [emission]
         entered = self._enter(packet, now)
         if emission.own:
@@ -312,7 +314,7 @@ class GatewayModel:
         if quote is None or session is None:
             return self._stray() if outwards else self._filtered()
         if error.hops <= LAST_HOP:
-            return self._out_of_hops(error, outwards=not outwards)
+            return self._unroutable()
         return [Emission(outwards, session.carry_error(error, quote, outwards=outwards), False)]
 
     def _pong(self, request: Packet, *, outwards: bool) -> list[Emission]:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from simopen.lab.nat import UNSOLICITED_SYN_PATIENCE_S, Unsolicited
 from simopen.lab.wire import answers
 from simopen.lab.wire.headers import Packet
+from simopen.lab.wire.limit import IcmpLimit
 
 MAX_PENDING = 1024
 """How many SYNs may wait for their answer."""
@@ -33,10 +34,14 @@ class Refusals:
     Args:
         manner: How it refuses.
         own: Its own address, by IP version.
+        limit: How many ICMP errors an address is sent at once.
     """
 
-    def __init__(self, manner: Unsolicited, own: dict[int, bytes]) -> None:
+    def __init__(
+        self, manner: Unsolicited, own: dict[int, bytes], limit: IcmpLimit | None = None
+    ) -> None:
         self._manner = manner
+        self._limit = IcmpLimit(None) if limit is None else limit
         self._own = own
         self._pending: dict[bytes, _Pending] = {}  # by the SYN's key, in order of time
 
@@ -51,7 +56,7 @@ class Refusals:
             return None
         error = answers.port_unreachable(syn, self._own[syn.version])
         if self._manner is Unsolicited.ICMP:
-            return error
+            return error if self._limit.allows(syn.flow.source[:-2], now) else None
         if len(self._pending) < MAX_PENDING:
             due = now + UNSOLICITED_SYN_PATIENCE_S
             self._pending.setdefault(syn.flow.key, _Pending(due, error))

@@ -16,7 +16,7 @@ from simopen.lab.nat import (
     PortAllocation,
     Unsolicited,
 )
-from simopen.lab.wire import sessions
+from simopen.lab.wire import gateway, sessions
 from tests.lab.wire.boxes import OWN, OWN6, Box, forwarded, own_answer
 from tests.lab.wire.packetry import Endpoint, echo, icmp_error, ip, see, tcp, udp
 
@@ -131,6 +131,20 @@ def test_overloaded_ports_are_told_apart_by_remote_endpoint() -> None:
     assert back is not None
     assert back.destination == A2
     assert box.outbound(tcp(A, B)) == []
+
+
+@ways
+@makers
+def test_a_settled_flow_takes_the_short_way(
+    way: Way, make: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its packets are not even read, in either direction: that is what makes them cheap."""
+    kind, host, remote, _ = way
+    box = Box(kind())
+    external = box.connect(host, remote) if make is tcp else box.external(host, remote, make)
+    monkeypatch.setattr(gateway, "read", None)
+    assert box.send(make(host, remote))
+    assert box.passes(make(remote, external))
 
 
 # --- filtering -----------------------------------------------------------------------------------
@@ -342,7 +356,7 @@ def test_a_session_is_forgotten_after_its_idle_time(way: Way, state: str, lifeti
         assert box.send(tcp(host, remote, "FA"))
         assert box.receive(tcp(remote, external, "FA"))
     answer = udp(remote, external) if state == "udp" else tcp(remote, external)
-    for moment in (lifetime - 0.1, 2 * lifetime - 0.2):
+    for moment in (lifetime - 0.5, 2 * lifetime - 1.0):
         box.now = moment
         assert box.passes(answer)
     box.now += lifetime
@@ -672,3 +686,13 @@ def test_a_firewall_has_nothing_behind_its_own_address() -> None:
     box = Box(Firewall(unsolicited=Unsolicited.RST))
     assert box.outbound(tcp(P, (OWN, 80), "S")) == []
     assert own_answer(box.inbound(tcp(B, (OWN, 80), "S")), outwards=True).flags == "RA"
+
+
+def test_icmp_errors_have_a_limit() -> None:
+    """With an interval an address is sent six errors at once; another has six of its own."""
+    box = Box(Nat(unsolicited=Unsolicited.ICMP, icmp_interval=1.0))
+    target = (OWN, 40000)
+    answered = [len(box.inbound(tcp(("198.51.100.9", 1000 + n), target, "S"))) for n in range(20)]
+    assert answered == [1] * 6 + [0] * 14
+    assert len(box.inbound(tcp(C, target, "S"))) == 1
+    assert box.model.counts.refused == 7

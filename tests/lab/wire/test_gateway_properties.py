@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simopen.lab.nat import Filtering, Firewall, Mapping, Nat, PortAllocation
@@ -15,6 +15,9 @@ from simopen.lab.wire.gateway import Counts, GatewayModel
 from simopen.lab.wire.sessions import Session
 from tests.lab.wire.boxes import OWN, OWN6, Box, firewalls, nats
 from tests.lab.wire.packetry import Endpoint, Seen, echo, icmp_error, see, tcp, udp
+
+# A busy machine is no failure.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 specs = st.one_of(nats, firewalls)
 ports = st.integers(1, 65535)
@@ -40,6 +43,7 @@ def flows(draw: st.DrawFn, port: st.SearchStrategy[int] = ports) -> tuple[Endpoi
     return (host, draw(port)), (remote, draw(port))
 
 
+@unhurried
 @given(
     spec=specs, exchanges=st.lists(st.tuples(flows(), makers, st.binary(max_size=9)), max_size=8)
 )
@@ -77,6 +81,7 @@ arrivals = st.builds(
 )
 
 
+@unhurried
 @given(
     spec=specs,
     events=st.lists(st.one_of(st.tuples(flows(few_ports), makers), arrivals), max_size=20),
@@ -160,6 +165,7 @@ def traffic(draw: st.DrawFn) -> tuple[bool, bytes]:
 times = st.sampled_from([0.0, 0.0, 0.1, 5.0, 200.0, -0.001])
 
 
+@unhurried
 @given(spec=specs, packets=st.lists(st.tuples(traffic(), times), max_size=40))
 def test_nothing_raises_nothing_grows_and_everything_is_counted_once(
     spec: Nat | Firewall, packets: list[tuple[tuple[bool, bytes], float]]
@@ -205,6 +211,7 @@ class Unhurried(GatewayModel):
         return None
 
 
+@unhurried
 @given(spec=specs, packets=st.lists(st.tuples(traffic(), times), max_size=40), seed=st.integers())
 def test_the_short_way_does_what_the_long_one_would(
     spec: Nat | Firewall, packets: list[tuple[tuple[bool, bytes], float]], seed: int
@@ -222,6 +229,7 @@ def test_the_short_way_does_what_the_long_one_would(
     assert boxes[0].model.counts == boxes[1].model.counts
 
 
+@unhurried
 @given(spec=nats, seed=st.integers(), endpoints=st.lists(flows(), min_size=1, max_size=12))
 def test_the_same_seed_gives_the_same_ports(
     spec: Nat, seed: int, endpoints: list[tuple[Endpoint, Endpoint]]
@@ -297,6 +305,7 @@ def is_predictable(spec: Nat | Firewall) -> bool:
     )
 
 
+@unhurried
 @given(specs=st.tuples(specs, specs), port=st.tuples(ports, ports), seed=st.integers())
 def test_a_simultaneous_open_succeeds_exactly_when_the_axes_say_so(
     specs: tuple[Nat | Firewall, Nat | Firewall], port: tuple[int, int], seed: int

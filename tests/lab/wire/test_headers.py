@@ -7,11 +7,14 @@ import struct
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simopen.lab.wire.headers import Kind, Packet, is_routable, plain_key, read, read_quote
 from tests.lab.wire.packetry import Endpoint, echo, icmp, icmp_error, ip, tcp, udp
+
+# A busy machine is no failure.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 A, B = ("192.168.1.2", 40000), ("198.51.100.9", 443)
 A6, B6 = ("2001:db8:1::2", 40000), ("2001:db8:2::9", 443)
@@ -123,8 +126,14 @@ def test_what_is_malformed_or_a_fragment_is_none(raw: bytes) -> None:
     assert plain_key(raw) is None
 
 
+@pytest.mark.parametrize("ends", [(A[0], B[0]), (A6[0], B6[0])])
+def test_a_header_alone_is_a_packet(ends: tuple[str, str]) -> None:
+    """Of a protocol that needs nothing else."""
+    assert packet(ip(*ends, 47, b"")).kind is Kind.OPAQUE
+
+
 @pytest.mark.parametrize(
-    "raw", [tcp(A, B), tcp(A, B, "PA", b"x"), udp(A, B), tcp(A6, B6), udp(A6, B6)]
+    "raw", [tcp(A, B), tcp(A, B, "PA", b"x"), udp(A, B, b""), tcp(A6, B6), udp(A6, B6, b"")]
 )
 def test_a_plain_packet_has_its_flows_key(raw: bytes) -> None:
     """Segments amid a connection and datagrams go the short way, to the same key."""
@@ -148,6 +157,7 @@ def test_what_needs_a_closer_look_has_no_plain_key(raw: bytes) -> None:
     assert read(raw) is not None
 
 
+@unhurried
 @given(
     raw=st.sampled_from([raw for raw, _ in KINDS.values()]),
     changes=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 255)), max_size=4),
@@ -168,6 +178,7 @@ def test_the_short_way_takes_nothing_that_the_long_would_not(
         assert not whole.flags & 0x07
 
 
+@unhurried
 @given(raw=st.binary(max_size=120))
 def test_no_bytes_raise(raw: bytes) -> None:
     """Reading is total, of packets and of what claims to quote one."""

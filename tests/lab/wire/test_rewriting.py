@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simopen.lab.wire.headers import Flow, Packet, read, read_quote
 from simopen.lab.wire.rewriting import Translation, checksum_of, one_hop_on, translate_error
 from tests.lab.wire.packetry import Endpoint, checksum, echo, icmp_error, see, tcp, udp
+
+# A busy machine is no failure.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 A, B, X = ("192.168.1.2", 40000), ("198.51.100.9", 443), ("203.0.113.1", 51000)
 A6, B6 = ("2001:db8:1::2", 40000), ("2001:db8:2::9", 443)
@@ -40,6 +43,7 @@ def translated(raw: bytes, after: Flow, **hops: int) -> bytes:
     return Translation(flow(raw), after).apply(raw, packet(raw).payload_at, **hops)
 
 
+@unhurried
 @given(
     make=st.sampled_from([tcp, udp]),
     before=st.tuples(endpoints, endpoints),
@@ -60,6 +64,7 @@ def test_a_translated_packet_is_as_if_made_so(
     assert translated(raw, flow(wanted)) == wanted
 
 
+@unhurried
 @given(ends=st.tuples(addresses, addresses, addresses), ids=st.tuples(*[st.integers(0, 65535)] * 2))
 def test_an_echo_is_translated_by_its_identifier(
     ends: tuple[str, str, str], ids: tuple[int, int]
@@ -85,6 +90,7 @@ def test_a_udp_checksum_never_becomes_none() -> None:
     assert translated(udp(A, B, wanted[28:]), flow(wanted)) == wanted
 
 
+@unhurried
 @given(noise=st.integers(1, 0xFFFE))
 def test_a_damaged_packet_stays_damaged(noise: int) -> None:
     """A wrong checksum comes out wrong by the same amount, so that the receiver notices."""
@@ -111,6 +117,7 @@ def test_what_is_not_translated_loses_a_hop_and_nothing_else(
 
 
 # 37 would cut TCP's checksum in half, which nobody can correct.
+@unhurried
 @given(
     kept=st.integers(28, 60).filter(lambda kept: kept != 37),
     payload=payloads,
@@ -129,6 +136,7 @@ def test_an_error_is_translated_inside_and_out(
     assert translate_error(packet(error), quote, flow(wanted_quote), outer) == wanted
 
 
+@unhurried
 @given(data=st.binary(max_size=64))
 def test_the_internet_checksum_is_that_of_rfc_1071(data: bytes) -> None:
     """Of an odd number of bytes and of zeros as well."""

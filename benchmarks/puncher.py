@@ -1,0 +1,159 @@
+"""What runs inside a host while punches are measured: one process, warm, many trials.
+
+It reads trials as lines of JSON from standard input, punches each at its moment (the monotonic
+clock is one for all namespaces of a machine), and writes what came of it as a line of JSON. Several
+trials may be under way at once, each on a pair of ports of its own.
+
+A trial ends with proof. Applications that *write on connecting* send eight bytes at once; *silent*
+ones wait for ``SILENCE`` first. Both then expect the other's eight bytes: a stream that was handed
+over and does not carry them was a false success.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import socket
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+from anyio.abc import ByteStream
+
+import simopen
+from benchmarks.common import LOOPS
+
+SILENCE = 0.3  # seconds before a silent application says its first word
+PROOF_TIMEOUT = 5.0  # seconds; the kernel repeats a lost segment well within it
+PROOF_BYTES = 8
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One punch of one host.
+
+    Attributes:
+        number: Of the trial, the same at both hosts.
+        remote: Where to connect to.
+        local: Where from.
+        at: When to begin, on the monotonic clock, in seconds.
+        timeout: Seconds it may take.
+        writes: Whether the application writes on connecting.
+        naive: Use the bare loop, not the engine.
+    """
+
+    number: int
+    remote: str
+    local: str
+    at: float
+    timeout: float
+    writes: bool
+    naive: bool
+
+
+@dataclass
+class Outcome:
+    """What came of it at one host.
+
+    Attributes:
+        number: Of the trial.
+        began: When the call was made, on the monotonic clock.
+        connected: When it had returned a stream; None if it failed.
+        proven: Whether the peer's bytes came through that stream.
+        syns: How many SYNs it took.
+        failure: Why there was no stream, or why it broke.
+    """
+
+    number: int
+    began: float
+    connected: float | None = None
+    proven: bool = False
+    syns: int = 0
+    failure: str = ""
+
+
+async def run(trial: Trial) -> Outcome:
+    """Run one trial to its end."""
+    await anyio.sleep(trial.at - time.monotonic())
+    outcome = Outcome(trial.number, time.monotonic())
+    try:
+        stream = await (naive if trial.naive else engine)(trial, outcome)
+    except (simopen.PeerConnectError, TimeoutError) as error:
+        outcome.failure = str(error)
+        return outcome
+    outcome.connected = time.monotonic()
+    try:
+        with anyio.fail_after(PROOF_TIMEOUT):
+            outcome.proven = await prove(stream, trial)
+    except (anyio.BrokenResourceError, anyio.EndOfStream, TimeoutError) as error:
+        outcome.failure = type(error).__name__
+    finally:
+        await anyio.aclose_forcefully(stream)
+    return outcome
+
+
+async def engine(trial: Trial, outcome: Outcome) -> ByteStream:
+    """Connect as a user of simopen does."""
+    stream = await simopen.connect_peer(trial.remote, local=trial.local, timeout=trial.timeout)
+    outcome.syns = stream.report.attempts
+    return stream
+
+
+async def naive(trial: Trial, outcome: Outcome) -> ByteStream:
+    """The yardstick: bind, connect, and once more, until it works."""
+    loop = asyncio.get_running_loop()
+    host, _, port = trial.remote.rpartition(":")
+    local, _, local_port = trial.local.rpartition(":")
+    async with asyncio.timeout(trial.timeout):
+        while True:
+            outcome.syns += 1
+            sock = socket.socket()
+            sock.setblocking(False)
+            try:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sock.bind((local, int(local_port)))
+                await loop.sock_connect(sock, (host, int(port)))
+                return await anyio.abc.SocketStream.from_socket(sock)
+            except OSError:
+                sock.close()
+            except BaseException:
+                sock.close()
+                raise
+
+
+async def prove(stream: ByteStream, trial: Trial) -> bool:
+    """Exchange the trial's number."""
+    if not trial.writes:
+        await anyio.sleep(SILENCE)
+    proof = trial.number.to_bytes(PROOF_BYTES, "big")
+    await stream.send(proof)
+    got = b""
+    while len(got) < PROOF_BYTES:
+        got += await stream.receive(PROOF_BYTES - len(got))
+    return got == proof
+
+
+async def serve() -> None:
+    """Run trials as they come, until there are no more."""
+    lock = threading.Lock()
+
+    async def one(trial: Trial) -> None:
+        outcome = await run(trial)
+        with lock:
+            sys.stdout.write(json.dumps(asdict(outcome)) + "\n")
+            sys.stdout.flush()
+
+    async with anyio.create_task_group() as group:
+        while line := await anyio.to_thread.run_sync(sys.stdin.readline):
+            group.start_soon(one, Trial(**json.loads(line)))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("loop", choices=LOOPS)
+    anyio.run(serve, **LOOPS[parser.parse_args().loop])
