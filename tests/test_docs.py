@@ -68,7 +68,7 @@ def test_the_declaration_in_python() -> None:
     """The sites shown are the same as in TOML."""
     (text,) = (block for block in blocks("python") if "lab.network([home, cell" in block)
     shown: dict[str, list[lab.Site]] = {}
-    exec(text.partition("async with")[0] + "sites = [home, cell, server]", shown)  # type: ignore[arg-type]  # noqa: S102  # it is our own page
+    exec(text.partition("async with")[0] + "sites = [home, cell, server]", shown)  # noqa: S102  # it is our own page
     assert len(list(plan(lab.Topology(sites=shown["sites"])).hosts())) == 4
 
 

@@ -69,7 +69,7 @@ class Request:
         if _loading:
             raise RuntimeError(
                 "a script is loaded once more in the host that it calls a function in: "
-                'put what it does under "if __name__ == \'__main__\':"'
+                "put what it does under \"if __name__ == '__main__':\""
             )
         module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
         found = _look_up(sys.modules.get(module), name) if name else None

@@ -212,7 +212,7 @@ anyio.run(main)
         command = [sys.executable, str(script)]
         done = await anyio.run_process(command, env=supervisor_environment(), check=False)
     assert done.returncode == 1
-    assert b"put what it does under \"if __name__" in done.stderr
+    assert b'put what it does under "if __name__' in done.stderr
 
 
 async def test_the_public_address(net: lab.TwoHosts) -> None:

@@ -90,7 +90,7 @@ class Fabric:
         """By host or site: the link towards the outside and the one back."""
         self.gateways: dict[str, GatewayModel] = {}
         """By site: the models among the gateways."""
-        self.unroutable = 0
+        self.unroutable: int = 0
         """Packets to an address that nobody has."""
         self._seed = plan.seed
         self._note = note

@@ -112,7 +112,7 @@ class GatewayModel:
     def __init__(
         self, spec: Nat | Firewall, *, ipv4: str, ipv6: str, chance: random.Random
     ) -> None:
-        self.counts = Counts()
+        self.counts: Counts = Counts()
         self._own = {4: ipaddress.IPv4Address(ipv4).packed, 6: ipaddress.IPv6Address(ipv6).packed}
         self._filtering = spec.filtering
         self._crossing_syn = spec.crossing_syn

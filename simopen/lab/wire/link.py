@@ -58,7 +58,7 @@ class LinkModel:
     """
 
     def __init__(self, link: Link, chance: random.Random) -> None:
-        self.counts = LinkCounts()
+        self.counts: LinkCounts = LinkCounts()
         self._link = link
         self._chance = chance.random
         self._latency_ns = round(link.latency * _NS_PER_S)
