@@ -88,7 +88,7 @@ class Sheet:
     """
 
     def __init__(self, height: float, left: float, right: float) -> None:
-        self.height = height
+        self.height: float = height
         self.texts: list[Text] = []
         self._left, self._right = left, right
         self._taken: list[Box] = []
@@ -119,7 +119,7 @@ class Sheet:
         for box in boxes:
             for taken in self._taken:
                 if box.left < taken.right and taken.left < box.right:
-                    self.height: float = max(self.height, taken.bottom - box.top)
+                    self.height = max(self.height, taken.bottom - box.top)
         down = self.height
         self._taken += [box._replace(top=box.top + down, bottom=box.bottom + down) for box in boxes]
         self.texts += [text._replace(y=text.y + down) for text in texts]

@@ -51,7 +51,7 @@ class IdleQueue:
     __slots__ = ("members", "timeout")
 
     def __init__(self, timeout: float) -> None:
-        self.timeout = timeout
+        self.timeout: float = timeout
         self.members: OrderedDict[Session, None] = OrderedDict()
 
 
@@ -109,8 +109,8 @@ class SessionTable:
     def __init__(self, spec: Nat | Firewall) -> None:
         self.outbound: dict[bytes, Session] = {}
         self.inbound: dict[bytes, Session] = {}
-        self.mappings = MappingTable()
-        self.next_expiry = math.inf
+        self.mappings: MappingTable = MappingTable()
+        self.next_expiry: float = math.inf
         """No session ends before this, in seconds."""
         self._rst_ends_session = spec.rst_ends_session
         self._established = IdleQueue(spec.established_timeout)
