@@ -1,6 +1,6 @@
 """What runs inside a host while punches are measured: one process, warm, many trials.
 
-It reads trials as lines of JSON from standard input, punches each at its moment (the monotonic
+It says that it is ready, reads trials as lines of JSON, punches each at its moment (the monotonic
 clock is one for all namespaces of a machine), and writes what came of it as a line of JSON. Several
 trials may be under way at once, each on a pair of ports of its own.
 
@@ -79,7 +79,7 @@ class Outcome:
 
 async def run(trial: Trial) -> Outcome:
     """Run one trial to its end."""
-    await anyio.sleep(trial.at - time.monotonic())
+    await anyio.sleep(max(0.0, trial.at - time.monotonic()))
     outcome = Outcome(trial.number, time.monotonic())
     try:
         stream = await (naive if trial.naive else engine)(trial, outcome)
@@ -148,6 +148,8 @@ async def serve() -> None:
             sys.stdout.write(json.dumps(asdict(outcome)) + "\n")
             sys.stdout.flush()
 
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     async with anyio.create_task_group() as group:
         while line := await anyio.to_thread.run_sync(sys.stdin.readline):
             group.start_soon(one, Trial(**json.loads(line)))

@@ -18,12 +18,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from simopen import lab
 from simopen.cli._app import run
+from simopen.cli._lab_programs import _prefixes
 
 SIMOPEN = [sys.executable, "-m", "simopen", "lab"]
-ENVIRONMENT = {"SHELL": "/bin/bash", "TERM": "xterm", "NO_COLOR": "1"}
+ENVIRONMENT = {
+    "SHELL": "/bin/bash",
+    "TERM": "xterm",
+    "COLUMNS": "80",
+    "NO_COLOR": "1",
+    "FORCE_COLOR": "",
+}
 PATIENCE = 60  # seconds for what takes about one
 
 CONTRADICTION = """
@@ -44,9 +52,11 @@ downlink = { latency = 0.010, rate = 50e6 }
 """
 
 
-def environment(more: dict[str, str]) -> dict[str, str]:
-    """What a test's processes live in."""
-    return {**os.environ, **ENVIRONMENT, **more}
+@pytest.fixture(autouse=True)
+def _settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What every process here lives in, whatever the tests are run in."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
 
 
 def simopen(
@@ -57,7 +67,7 @@ def simopen(
         [*SIMOPEN, *arguments],
         check=False,
         timeout=PATIENCE,
-        env=environment(env or {}),
+        env={**os.environ, **(env or {})},
         **{"capture_output": True, "stdin": subprocess.DEVNULL, **files},
     )
 
@@ -73,7 +83,7 @@ class Terminal:
             stdin=other,
             stdout=other,
             stderr=other,
-            env=environment({"COLUMNS": "80", **more}),
+            env={**os.environ, **more},
         )
         os.close(other)
 
@@ -256,6 +266,17 @@ def test_help_says_all(command: str, capsys: pytest.CaptureFixture[str]) -> None
     out = capsys.readouterr().out
     assert f"simopen lab {command}" in out
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_the_colours_of_hosts() -> None:
+    """Each has its own where there are colours, and none where the user wants none."""
+    console = Console(force_terminal=True, color_system="standard", no_color=False)
+    assert _prefixes(["a", "bob", "a"], console) == {
+        "a": b"\x1b[36ma   | \x1b[0m",
+        "bob": b"\x1b[35mbob | \x1b[0m",
+    }
+    console.no_color = True
+    assert _prefixes(["a", "bob", "a"], console) == {"a": b"a   | ", "bob": b"bob | "}
 
 
 TELLS_SIGNALS = """
