@@ -99,7 +99,8 @@ class Supervisor:
             process.wait()
         assert process.stdout is not None  # noqa: S101  # likewise
         process.stdout.close()
-        return read_ended(line)
+        last = line.splitlines()[-1:]  # before it, what nobody waited for: that it was ready
+        return read_ended(b"".join(last))
 
     def _close(self) -> None:
         if self._stderr is not None:

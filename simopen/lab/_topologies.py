@@ -33,7 +33,7 @@ _SUFFIX = ".toml"
 
 def built_in() -> dict[str, Topology]:
     """Return the topologies that come with the package, by name."""
-    return {path.stem: _read(path) for path in sorted(_FOLDER.glob(f"*{_SUFFIX}"))}
+    return {name: _read(_FOLDER / f"{name}{_SUFFIX}") for name in _names()}
 
 
 def load(topology: str | os.PathLike[str]) -> Topology:
@@ -50,13 +50,17 @@ def load(topology: str | os.PathLike[str]) -> Topology:
     if os.sep in name or name.endswith(_SUFFIX):
         return _read(Path(name))
     if not (path := _FOLDER / f"{name}{_SUFFIX}").exists():
-        known = ", ".join(sorted(path.stem for path in _FOLDER.glob(f"*{_SUFFIX}")))
+        known = ", ".join(_names())
         raise TopologyError(f"no topology is called {name!r}; there are {known}, or a .toml file")
     return _read(path)
 
 
+def _names() -> list[str]:
+    return sorted(path.stem for path in _FOLDER.glob(f"*{_SUFFIX}"))
+
+
 def _read(path: Path) -> Topology:
     try:
-        return msgspec.convert(tomllib.loads(path.read_text()), Topology)
+        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Topology)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
         raise TopologyError(f"{path}: {error}") from error

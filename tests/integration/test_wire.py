@@ -48,8 +48,10 @@ def delays(records: list[pcapng.Record], there: str) -> list[float]:
     ]
 
 
-def arrivals(link: lab.Link, path: Path, *, interval: float = 0.0005) -> list[pcapng.Record]:
-    """Send datagrams over a link and return the capture."""
+def arrivals(
+    link: lab.Link, path: Path, *, interval: float = 0.0005, settle: float = 0.1
+) -> list[pcapng.Record]:
+    """Send datagrams over a link, wait until all are through, and return the capture."""
     sites = [
         lab.Site("site-a", hosts=["a"], link=link, downlink=lab.Link()),
         lab.Site("site-b", hosts=["b"]),
@@ -57,7 +59,7 @@ def arrivals(link: lab.Link, path: Path, *, interval: float = 0.0005) -> list[pc
 
     async def run(net: lab.Network) -> None:
         await net["a"].call(send, net["b"].ipv4, PACKETS, interval)
-        await anyio.sleep(0.1)
+        await anyio.sleep(settle)
 
     with lab.network(sites, capture=path, seed=1) as net:
         anyio.run(run, net)
@@ -96,7 +98,7 @@ def test_reordering(tmp_path: Path) -> None:
 def test_rate(tmp_path: Path) -> None:
     """At 1 Mbit/s 2,000 packets of 32 bytes take half a second, however fast they are sent."""
     link = lab.Link(rate=1e6)
-    records = arrivals(link, tmp_path / "x.pcapng", interval=0)
+    records = arrivals(link, tmp_path / "x.pcapng", interval=0, settle=1.0)
     times = [r.time_ns for r in records if r.direction is Direction.INBOUND]
     assert len(times) == PACKETS
     assert 0.5 < (times[-1] - times[0]) / 1e9 < 1.0
