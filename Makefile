@@ -48,6 +48,7 @@ demo: $(READY)  ## two hosts connect on this machine, seen packet by packet
 bench: $(READY)  ## the quick benchmarks; results go to benchmarks/results/
 	$(BIN)/python -m benchmarks.connect --quick
 	$(BIN)/python -m benchmarks.stream --quick
+	$(BIN)/python -m benchmarks.wire --quick
 
 clean:  ## remove what make has made
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

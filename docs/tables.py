@@ -108,9 +108,12 @@ def measured(row: dict[str, Any]) -> str:
         case "rate":
             return f"{row['packets_per_second']:,} packets of 64 bytes a second, {where}"
         case "late":
+            tails, floors = (sorted(row[name]) for name in ("round_p99", "floor_p99"))
             return (
-                f"{row['median'] * 1000:.2f} ms over the declared latency at the median, "
-                f"{row['p99'] * 1000:.2f} ms at p99, {where} ({row['probes']:,} packets)"
+                f"{row['median'] * 1000:.2f} ms over the declared latency at the median, {where}; "
+                f"at p99 {tails[0] * 1000:.2f} to {tails[-1] * 1000:.2f} ms in {len(tails)} rounds "
+                f"of {row['probes'] // len(tails):,} packets, between which a bare timer of this "
+                f"machine was {floors[0] * 1000:.2f} to {floors[-1] * 1000:.2f} ms late at p99"
             )
         case "spray":
             return f"{row['arrived']:,} of {row['sockets']:,} SYNs sent at once arrive"
