@@ -450,7 +450,8 @@ def test_signals_are_passed_on(
         process.send_signal(number)
         out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + number
-    assert [line.split()[-1] for line in out.decode().splitlines()] == [number.name] * len(hosts)
+    said = [line.split()[-1] for line in out.decode().splitlines()]
+    assert said == [number.name] * len(hosts), err.decode()
     assert f"simopen lab ladder {capture}" in err.decode()
 
 

@@ -135,6 +135,7 @@ class ModelPassage:
     def from_inside(self, serial: int, packet: bytes, at_ns: int) -> None:
         """Take a packet on its way out."""
         self._emit(self._model.outbound(packet, at_ns / _NS_PER_S), serial, at_ns)
+        self._ask_to_be_woken()  # a hairpinned SYN may wait for its answer as well
 
     def from_outside(self, serial: int, packet: bytes, at_ns: int) -> None:
         """Take a packet on its way in."""

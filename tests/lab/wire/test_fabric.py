@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from simopen.lab import (
+    Hairpinning,
     HostSpec,
     KernelNat,
     Link,
@@ -164,6 +165,16 @@ def test_an_answer_after_six_seconds() -> None:
     assert at == "a"
     assert see(packet).protocol == 1
     assert when == pytest.approx(6 * S + 40 * MS, abs=1000)
+
+
+def test_an_answer_after_six_seconds_through_the_hairpin() -> None:
+    """Also where the SYN comes from inside, and nothing else ever comes from outside."""
+    nat = Nat(unsolicited=Unsolicited.ICMP_AFTER_6_S, hairpinning=Hairpinning.EXTERNAL_SOURCE)
+    bench = Bench(Site("home", hosts=["a", "b"], gateway=nat))
+    bench.send("a", tcp(bench.at("a"), ("203.0.113.1", 9), "S"))
+    ((when, at, packet),) = bench.drain()
+    assert (at, see(packet).protocol) == ("a", 1)
+    assert when == pytest.approx(6 * S, abs=1000)
 
 
 def test_a_kernels_router_has_two_ports() -> None:
