@@ -106,6 +106,9 @@ class Forwarder:
 
     def _deliver(self, delivery: Delivery) -> None:
         port, serial, packet = delivery
+        if self._recorder is not None and self._fabric.ports[port].is_host:
+            # what the receiver has sent before this reaches it left before, and is noted so
+            self._read_batch(port, self._tuns[port])
         self._now()  # before the write, in which the receiver may already answer
         try:
             os.write(self._tuns[port], packet)

@@ -68,10 +68,12 @@ class Port:
 
     Attributes:
         owner: Name of the host, or of the site whose router it belongs to.
+        is_host: Whether that is a host.
         noted: Whether arrivals here belong in a capture: not those at a router's inside.
     """
 
     owner: str
+    is_host: bool
     noted: bool
 
 
@@ -98,7 +100,9 @@ class Fabric:
         self._serials = itertools.count()
         self._arrived: list[Delivery] = []
         self._entries: list[Sink] = []
-        self._host_ports = {host.name: self._add_port(host.name) for host in plan.hosts()}
+        self._host_ports = {
+            host.name: self._add_port(host.name, is_host=True) for host in plan.hosts()
+        }
         internet = Router(self._lose)
         for site in plan.sites:
             self._add_site(site, internet)
@@ -117,9 +121,9 @@ class Fabric:
         """Return when something happens next; None when nothing is under way."""
         return 0 if self._arrived else self._agenda.next_due()
 
-    def _add_port(self, owner: str, entry: Sink | None = None, *, is_noted: bool = True) -> int:
-        self.ports.append(Port(owner, is_noted))
-        self._entries.append(entry or self._lose)
+    def _add_port(self, owner: str, *, is_host: bool = False, is_noted: bool = True) -> int:
+        self.ports.append(Port(owner, is_host, is_noted))
+        self._entries.append(self._lose)
         return len(self.ports) - 1
 
     def _add_site(self, site: SitePlan, around: Router) -> None:
