@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,7 @@ def room_of(module: str) -> str:
     return "common" if parts[0] in COMMON else "door"
 
 
+@cache
 def modules() -> list[tuple[str, Path]]:
     """Every module of the package with its dotted name."""
     found = []
@@ -54,7 +56,8 @@ def modules() -> list[tuple[str, Path]]:
     return found
 
 
-def imports(name: str, path: Path) -> set[str]:
+@cache
+def imports(name: str, path: Path) -> frozenset[str]:
     """The absolute names of all modules that ``path`` imports, function-level ones included."""
     package = name.split(".") if path.stem == "__init__" else name.split(".")[:-1]
     found: set[str] = set()
@@ -69,7 +72,7 @@ def imports(name: str, path: Path) -> set[str]:
                 full if (full := f"{module}.{alias.name}") in known else module
                 for alias in node.names
             }
-    return found
+    return frozenset(found)
 
 
 @pytest.mark.parametrize(("name", "path"), modules(), ids=lambda value: str(value)[-40:])
