@@ -22,7 +22,10 @@ DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 YES_OR_NO = {True: "yes", False: "no"}
 AXES = ("mapping", "filtering", "ports", "unsolicited")
-ENUMS = (lab.Mapping, lab.Filtering, lab.PortAllocation, lab.Unsolicited, lab.Hairpinning)
+ENUMS = (
+    *(lab.Mapping, lab.Filtering, lab.PortAllocation, lab.Unsolicited, lab.Hairpinning),
+    *(lab.Masquerade, lab.KernelAnswer),
+)
 
 
 def table(head: list[str], rows: Iterator[list[str]]) -> str:
@@ -37,7 +40,18 @@ def told(value: object) -> str:
         return "none"
     if isinstance(value, bool):
         return YES_OR_NO[value]
+    if value == ():
+        return "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def default(field: msgspec.structs.FieldInfo) -> str:
+    """A field's default."""
+    if field.default is msgspec.NODEFAULT:
+        return "must be given"
+    return (
+        "nothing special" if isinstance(field.default, lab.Link) else told(field.default) or "none"
+    )
 
 
 def meanings(kind: type) -> dict[str, str]:
@@ -51,7 +65,7 @@ def fields(kind: type[msgspec.Struct]) -> str:
     """The fields of a declaration."""
     says = meanings(kind)
     rows = (
-        [f"`{field.name}`", told(field.default), says[field.name]]
+        [f"`{field.name}`", default(field), says[field.name]]
         for field in msgspec.structs.fields(kind)
     )
     return table(["field", "default", "meaning"], rows)
@@ -130,6 +144,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "example echo.py": lambda: example("echo.py"),
     "fields of Link": lambda: fields(lab.Link),
     "fields of Nat": lambda: fields(lab.Nat),
+    "fields of Site": lambda: fields(lab.Site),
+    "fields of HostSpec": lambda: fields(lab.HostSpec),
+    "fields of KernelNat": lambda: fields(lab.KernelNat),
     "values": values,
     "presets": presets,
     "topologies": topologies,

@@ -91,7 +91,7 @@ def test_the_tutorial(tmp_path: Path) -> None:
             )
             codes.append(done.returncode)
             printed += done.stdout + done.stderr
-    assert codes == [0, 0, 124, 0, 0, 0]
+    assert codes == [0, 0, 124, 0, 0, 0, 0, 0]
     for line in (
         "├── flat  home-router  10 ms",
         "alice  | echo: is anybody there?",

@@ -17,7 +17,8 @@ from simopen.cli._display import write_line
 from simopen.cli._lab_programs import Program, Together, run_alone
 from simopen.cli._lab_show import load
 
-PLACEHOLDER = re.compile(r"\{([\w-]+)\.(ipv4|ipv6|public)\}")
+PLACEHOLDER = re.compile(r"\{([\w-]+)\.(\w+)\}")
+ADDRESSES = {"ipv4": "ipv4", "ipv6": "ipv6", "public": "public_ipv4"}  # and a host's attribute
 FORM = "simopen lab run TOPOLOGY -- [HOST:] PROGRAM ..."
 BASH_STARTUP = """\
 exec {fd}<&-
@@ -104,7 +105,7 @@ def _jobs(words: Sequence[str], hosts: Sequence[str]) -> Iterator[tuple[str, lis
         if shutil.which(argv[0]) is None:
             raise UsageError(f"no program is called {argv[0]!r}: {FORM}")
         for match in PLACEHOLDER.finditer(" ".join(argv)):
-            _check_host(match[1], hosts)
+            _check_placeholder(match, hosts)
         yield from ((host, argv) for host in there)
 
 
@@ -112,10 +113,21 @@ def _filled(word: str, net: lab.Network) -> str:
     """Put addresses in the place of ``{host.ipv4}``, ``{host.ipv6}`` and ``{host.public}``."""
 
     def address(match: re.Match[str]) -> str:
-        host = net[match[1]]
-        return {"ipv4": host.ipv4, "ipv6": host.ipv6, "public": host.public_ipv4}[match[2]]
+        if match[1] not in net.hosts:
+            return match[0]
+        return str(getattr(net[match[1]], ADDRESSES[match[2]]))
 
     return PLACEHOLDER.sub(address, word)
+
+
+def _check_placeholder(match: re.Match[str], hosts: Sequence[str]) -> None:
+    """Refuse what is half an address of a host; braces may mean other things to a program."""
+    host, address = match.groups()
+    if address in ADDRESSES:
+        _check_host(host, hosts)
+    elif host in hosts:
+        known = ", ".join(f"{{{host}.{name}}}" for name in ADDRESSES)
+        raise UsageError(f"{match[0]} is no address of {host}; there are: {known}")
 
 
 def _host_names(topology: lab.Topology) -> list[str]:

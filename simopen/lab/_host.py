@@ -58,8 +58,8 @@ class Host:
     ipv4: str
     ipv6: str
     public_ipv4: str
-    _access: Access
-    _processes: list[Process] = field(default_factory=list)
+    _access: Access = field(repr=False)
+    _processes: list[Process] = field(default_factory=list, repr=False)
 
     @classmethod
     def from_plan(cls, plan: HostPlan, site: str, public_ipv4: str, access: Access) -> Host:

@@ -25,8 +25,16 @@ from simopen.lab._plan import Plan, SitePlan
 from simopen.lab._planning import plan as make_plan
 from simopen.lab._protocol import Access, Traffic
 from simopen.lab._supervision import Supervisor
+from simopen.lab._topologies import load
 from simopen.lab.capture import pcapng
-from simopen.lab.topology import DEFAULT_CAPACITY, DEFAULT_MTU_BYTES, Link, Site, Topology
+from simopen.lab.topology import (
+    DEFAULT_CAPACITY,
+    DEFAULT_MTU_BYTES,
+    Declared,
+    Link,
+    Site,
+    Topology,
+)
 
 PathLike: TypeAlias = str | os.PathLike[str]
 T = TypeVar("T")
@@ -44,7 +52,7 @@ class Network:
         traffic: What became of the packets, by host and site; filled when the network has ended.
     """
 
-    topology: Topology
+    topology: Topology = field(repr=False)
     hosts: dict[str, Host]
     capture: Path | None
     captures: dict[str, Path]
@@ -147,7 +155,7 @@ class Opening(Generic[N]):
 
 
 def network(
-    declared: Topology | Sequence[Site],
+    declared: Declared | str | os.PathLike[str],
     *,
     seed: int | None = None,
     capture: PathLike | None = None,
@@ -161,19 +169,20 @@ def network(
     Works as `async with` on asyncio and trio, and as `with` where no event loop runs.
 
     Args:
-        declared: A topology, or just its sites.
+        declared: A topology, or just its sites, or its name, or the path of a TOML file.
         seed: What all chance in it grows from, in place of the topology's own seed.
         capture: Where to write a pcapng capture of everything; its directory must exist.
         captures: Where to write captures of single sites, by the site's name: of its gateway's
             outside and its hosts.
 
     Raises:
-        ValueError: The declaration contradicts itself.
+        ValueError: The declaration is wrong or contradicts itself.
+        TypeError: It is no declaration.
         LabUnavailable: On entering: this machine cannot have a lab.
         LabBroken: On leaving: the lab died before.
-        OSError: On entering: a capture cannot be written.
+        OSError: The topology's file cannot be read; on entering: a capture cannot be written.
     """
-    topology = declared if isinstance(declared, Topology) else Topology(sites=declared)
+    topology = _topology(declared)
     if seed is not None:
         topology = msgspec.structs.replace(topology, seed=seed)
     return Opening(Network, topology, capture, captures or {})
@@ -203,6 +212,14 @@ def two_hosts(
     there = Link(latency=delay, capacity=capacity)
     sites = [Site(f"site-{name}", hosts=[name], link=there, downlink=Link()) for name in "ab"]
     return Opening(TwoHosts, Topology(sites=sites, mtu=mtu), capture, {})
+
+
+def _topology(declared: Declared | str | os.PathLike[str]) -> Topology:
+    if isinstance(declared, str | os.PathLike):
+        return load(declared)
+    if isinstance(declared, Site):
+        raise TypeError("a network is declared by a list of sites: lab.network([site])")
+    return declared if isinstance(declared, Topology) else Topology(sites=declared)
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

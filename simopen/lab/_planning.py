@@ -19,6 +19,8 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 
+import msgspec
+
 from simopen.lab import presets
 from simopen.lab._plan import HostPlan, Plan, SitePlan
 from simopen.lab.nat import Gateway, KernelNat, Nat
@@ -53,9 +55,10 @@ def plan(topology: Topology, captures: Mapping[str, Iterable[str]] | None = None
         captures: Paths of the captures to write, with the names of hosts and sites in each.
 
     Raises:
-        ValueError: An address is given twice, a network is too small, a preset is unknown, or
-            there are too many sites.
+        ValueError: A value has a wrong type, an address is given twice, a network is too small, a
+            preset is unknown, or there are too many sites.
     """
+    _check_types(topology)
     planner = _Planner(list(topology.walk()))
     internet = _Area(_INTERNET, set(_unique(_said(topology.sites))))
     return Plan(
@@ -64,6 +67,14 @@ def plan(topology: Topology, captures: Mapping[str, Iterable[str]] | None = None
         mtu=topology.mtu,
         captures={path: tuple(names) for path, names in (captures or {}).items()},
     )
+
+
+def _check_types(topology: Topology) -> None:
+    """Refuse values of a wrong type, which a declaration in Python does not notice by itself."""
+    try:
+        msgspec.convert(msgspec.to_builtins(topology), Topology)
+    except (msgspec.ValidationError, TypeError) as error:
+        raise ValueError(f"the declaration is wrong: {error}") from error
 
 
 class _Planner:

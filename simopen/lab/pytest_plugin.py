@@ -30,7 +30,6 @@ import pytest
 from simopen.lab._available import why_unavailable
 from simopen.lab._host import Host
 from simopen.lab._network import Network, network
-from simopen.lab._topologies import load
 from simopen.lab.capture import ladder, pcapng, picture
 from simopen.lab.topology import Declared, Link, Site
 
@@ -119,9 +118,8 @@ def lab_network(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make
         def start(
             declared: Declared | str | os.PathLike[str], *, seed: int | None = None
         ) -> Network:
-            topology = load(declared) if isinstance(declared, str | os.PathLike) else declared
             capture = tmp_path / f"network-{len(running) + 1}.pcapng"
-            net = stack.enter_context(network(topology, seed=seed, capture=capture))
+            net = stack.enter_context(network(declared, seed=seed, capture=capture))
             running.append(net)
             return net
 

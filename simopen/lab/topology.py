@@ -136,6 +136,9 @@ class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _check_address(self.ipv4, 4)
         if isinstance(self.hosts, str):
             raise TypeError(f"hosts is a list of names: hosts=[{self.hosts!r}]")
+        for host in self.hosts:
+            if not isinstance(host, str | HostSpec):
+                raise TypeError(f"a host is a name or a HostSpec, not {host!r}")
         if self.lan is not None:
             ipaddress.IPv4Network(self.lan)  # its own words are good
         if self.gateway is None and (self.ipv4 or self.lan):

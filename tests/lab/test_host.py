@@ -221,6 +221,15 @@ async def test_the_public_address(net: lab.TwoHosts) -> None:
     assert (net.a.site, net.b.site) == ("site-a", "site-b")
 
 
+async def test_a_network_by_name() -> None:
+    """A topology's name is enough; a site without a list is told as what it is."""
+    async with lab.network("two-hosts") as network:
+        assert list(network.hosts) == ["a", "b"]
+        assert "/proc" not in repr(network)
+    with pytest.raises(TypeError, match="list of sites"):
+        lab.network(lab.Site("site", hosts=["a"]))  # type: ignore[arg-type]
+
+
 async def test_an_unknown_host_is_told_with_the_known(net: lab.TwoHosts) -> None:
     """Whoever mistypes a name sees what there is."""
     with pytest.raises(KeyError, match=r"no host is called 'c'; there are: a, b"):

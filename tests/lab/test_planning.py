@@ -108,6 +108,19 @@ def test_an_unknown_preset() -> None:
         planned(Site("x", hosts=["a"], gateway="nonesuch"))
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Site("x", hosts=["a"], link=0.01),  # type: ignore[arg-type]
+        Site("x", hosts=["a"], gateway=Nat(mapping="foo")),  # type: ignore[arg-type]
+    ],
+)
+def test_a_value_of_a_wrong_type(wrong: Site) -> None:
+    """What Python does not notice is refused before anything is built, and told where it is."""
+    with pytest.raises(ValueError, match=r"the declaration is wrong: .*\$\.sites"):
+        planned(wrong)
+
+
 def test_too_many_sites() -> None:
     """One octet counts the sites."""
     with pytest.raises(ValueError, match="at most 255"):

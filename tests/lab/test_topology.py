@@ -74,6 +74,8 @@ def test_hosts_is_a_list() -> None:
     """A bare name in its place would be taken for many hosts of one letter."""
     with pytest.raises(TypeError, match=r"hosts=\['alice'\]"):
         Site("home", hosts="alice")
+    with pytest.raises(TypeError, match="a name or a HostSpec, not 1"):
+        Site("home", hosts=[1])  # type: ignore[list-item]
 
 
 def test_a_site_holds_something() -> None:
