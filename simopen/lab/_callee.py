@@ -146,7 +146,7 @@ def _load(name: str, file: str | None) -> object:
 def _answer(request: Request) -> bytes:
     try:
         return pickle.dumps((True, request.call(), ""))
-    except BaseException as error:  # noqa: BLE001  # whatever it is, it belongs to the caller
+    except Exception as error:  # noqa: BLE001  # the caller's; an exit ends this process alone
         return pickle.dumps((False, _portable(error), traceback.format_exc()))
 
 

@@ -72,6 +72,11 @@ def die() -> None:
     os._exit(3)
 
 
+def leave() -> None:
+    """End as a program does."""
+    sys.exit(3)
+
+
 def unpicklable() -> object:
     """What cannot travel."""
     return lambda: None
@@ -141,6 +146,12 @@ async def test_no_answer(net: lab.TwoHosts) -> None:
     """An interpreter that just ends is told with its status."""
     with pytest.raises(lab.CallFailed, match="status 3"):
         await net.a.call(die)
+
+
+async def test_an_exit_is_the_interpreters_own(net: lab.TwoHosts) -> None:
+    """A function that leaves by sys.exit() does not end the program that called it."""
+    with pytest.raises(lab.CallFailed, match="status 3"):
+        await net.a.call(leave)
 
 
 async def test_what_has_no_name_is_refused(net: lab.TwoHosts) -> None:
