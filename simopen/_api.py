@@ -10,21 +10,22 @@ import anyio
 from anyio.abc import ByteStreamConnectable
 
 from ._diagnosis import name_not_resolved
-from ._endpoints import Endpoint, EndpointLike, literal_address, parse_endpoint
+from ._endpoints import Candidate, EndpointsLike, literal_address, parse_endpoints
 from ._errors import NameResolutionError, PeerConnectError, PeerTimeoutError, UsageError
 from ._events import OnEvent, PunchFailed
 from ._report import PunchReport
 from ._telemetry import Telemetry
-from .net._addresses import Addresses, UnresolvedError, resolve
+from .net._addresses import Addresses, UnresolvedError
 from .net._executor import Punch
+from .net._pairs import resolve_pairs
 from .net._stream import PeerStream
 from .punch import PunchOptions
 
 
 async def connect_peer(
-    remote: EndpointLike,
+    remote: EndpointsLike,
     *,
-    local: EndpointLike,
+    local: EndpointsLike,
     timeout: float | None = None,  # noqa: ASYNC109 - ends in a diagnosis
     on_event: OnEvent | None = None,
     options: PunchOptions | None = None,
@@ -40,12 +41,22 @@ async def connect_peer(
     error; a reset that is still on its way is not known yet, and shows as a
     ``BrokenResourceError`` on the stream.
 
+    **Several ways at once.** One pair of endpoints is enough almost everywhere. Several are raced,
+    ``options.lane_delay`` apart, each from a port of its own: where a NAT has spoilt one pair of
+    ports (Linux can hold one for two minutes), the next one connects. Of several addresses of the
+    peer, private ones go first, then IPv6, then public IPv4 (in the manner of RFC 8305). The
+    first pair to connect is kept, and both sides keep the same one: give both the same
+    addresses and ports, mirrored, and addresses of one kind in the same order. No more than 16
+    pairs are raced, and they share ``options.syn_rate``.
+
     Args:
         remote: The peer's endpoint as we reach it (its public one, if it is behind a NAT):
-            ``"host:port"``, ``"[v6]:port"`` or ``(host, port)``.
-        local: Our endpoint to connect from. A wildcard address (``0.0.0.0``, ``::``) lets the
-            kernel choose the source address. Its family decides which addresses of a
-            remote name are used; the first one is.
+            ``"host:port"``, ``"[v6]:port"`` or ``(host, port)``. A range of ports
+            (``"host:40000-40003"``) races that many pairs, the first with the first of ``local``
+            and so on; a list races several addresses of the peer (see below).
+        local: Our endpoint to connect from, with as many ports. A wildcard address (``0.0.0.0``,
+            ``::``) lets the kernel choose the source address. Its family decides which addresses
+            of a remote name are used, the first of them; a list may have one of each family.
         timeout: Seconds for everything from resolving to the connected stream; None waits for the
             peer for ever (at no more than ``options.syn_rate`` SYNs a second).
         on_event: Called with every :class:`simopen.Event`, inline; an exception in it ends the
@@ -69,9 +80,9 @@ async def connect_peer(
 
 
 async def connect_peer_socket(
-    remote: EndpointLike,
+    remote: EndpointsLike,
     *,
-    local: EndpointLike,
+    local: EndpointsLike,
     timeout: float | None = None,  # noqa: ASYNC109 - as connect_peer
     on_event: OnEvent | None = None,
     options: PunchOptions | None = None,
@@ -113,8 +124,8 @@ class PeerConnectable(ByteStreamConnectable):
         options: As for :func:`connect_peer`.
     """
 
-    remote: EndpointLike
-    local: EndpointLike
+    remote: EndpointsLike
+    local: EndpointsLike
     timeout: float | None = None
     on_event: OnEvent | None = None
     options: PunchOptions | None = None
@@ -131,21 +142,20 @@ class PeerConnectable(ByteStreamConnectable):
 
 
 async def _punch(
-    remote: EndpointLike,
-    local: EndpointLike,
+    remote: EndpointsLike,
+    local: EndpointsLike,
     timeout: float | None,  # noqa: ASYNC109 - as connect_peer
     on_event: OnEvent | None,
     options: PunchOptions | None,
 ) -> tuple[socket.socket, PunchReport]:
     began = time.monotonic()
-    target = parse_endpoint(remote, role="remote")
-    source = parse_endpoint(local, role="local")
+    theirs = parse_endpoints(remote, role="remote")
+    ours = parse_endpoints(local, role="local")
     if timeout is not None and not timeout > 0:
         raise UsageError(f"timeout must be more than 0 seconds or None, not {timeout!r}")
     announce = Telemetry(on_event)
-    addresses = await _resolve(source, target, began, timeout, announce)
     punch = Punch(
-        addresses,
+        await _resolve(ours, theirs, began, timeout, announce),
         options=options or PunchOptions(),
         began=began,
         timeout=timeout,
@@ -155,21 +165,22 @@ async def _punch(
 
 
 async def _resolve(
-    local: Endpoint,
-    remote: Endpoint,
+    ours: tuple[Candidate, ...],
+    theirs: tuple[Candidate, ...],
     began: float,
     timeout: float | None,  # noqa: ASYNC109 - as connect_peer
     announce: Telemetry,
-) -> Addresses:
+) -> tuple[Addresses, ...]:
     kind: type[PeerConnectError] = PeerTimeoutError
     reason = "no answer from the resolver in the time allowed"
     with anyio.move_on_after(timeout):
         try:
-            return await resolve(local, remote)
+            return await resolve_pairs(ours, theirs)
         except UnresolvedError as error:
             kind, reason = NameResolutionError, str(error)
+    local, remote = ours[0][0], theirs[0][0]
     report = PunchReport(local=local, remote=remote, elapsed=time.monotonic() - began)
-    slow = local if literal_address(remote.host) else remote
-    diagnosis = name_not_resolved(local, slow, reason)
+    names = (each for each, *_ in (*theirs, *ours) if literal_address(each.host) is None)
+    diagnosis = name_not_resolved(local, next(names, remote), reason)
     announce(PunchFailed(at=report.elapsed, report=report, diagnosis=diagnosis))
     raise kind(report=report, diagnosis=diagnosis)

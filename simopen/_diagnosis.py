@@ -6,8 +6,9 @@ Pure: a report in, a :class:`Diagnosis` out, by the first row of a table that fi
 from __future__ import annotations
 
 import enum
+import operator
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ._endpoints import literal_address
@@ -158,14 +159,35 @@ _ROWS = (
 )
 
 
+# How far a punch came that failed for each reason: what is nearest to a connection tells most.
+_FURTHEST = (
+    Cause.HALF_OPEN,
+    Cause.MIXED,
+    Cause.NOT_CONNECTING,
+    Cause.SILENCE,
+    Cause.UNREACHABLE,
+    Cause.PAIR_IN_USE,
+    Cause.LOCAL_FIREWALL,
+    Cause.UNUSABLE_SOURCE,
+    Cause.NO_ROUTE,
+    Cause.NOT_SENT,
+    Cause.TOO_SHORT,
+)
+
+
 def diagnose(report: PunchReport, *, pair_state: str | None = None) -> Diagnosis:
-    """Explain a failed punch.
+    """Explain a failed punch: where several pairs were raced, by the one that came furthest.
 
     Args:
         report: What was done and what came back.
         pair_state: The TCP state of a socket that occupies our very port pair, where known.
     """
-    row = next(row for row in _ROWS if row.fits(report))
+    if report.lanes:
+        causes = [(_FURTHEST.index(_row_of(lane).cause), lane) for lane in report.lanes]
+        _, furthest = min(causes, key=operator.itemgetter(0))
+        found = diagnose(furthest, pair_state=pair_state)
+        return replace(found, tried=_tried(report), came_back=_came_back(report))
+    row = _row_of(report)
     words = {
         "local": report.local,
         "remote": report.remote,
@@ -179,6 +201,10 @@ def diagnose(report: PunchReport, *, pair_state: str | None = None) -> Diagnosis
         explanation=row.explanation.format(**words),
         advice=row.advice.format(**words),
     )
+
+
+def _row_of(report: PunchReport) -> _Row:
+    return next(row for row in _ROWS if row.fits(report))
 
 
 def name_not_resolved(local: Endpoint, remote: Endpoint, reason: str) -> Diagnosis:
@@ -203,6 +229,8 @@ def name_not_resolved(local: Endpoint, remote: Endpoint, reason: str) -> Diagnos
 
 def _tried(report: PunchReport) -> str:
     pair = f"from {report.local} to {report.remote}"
+    if len(report.lanes) > 1:
+        pair += f" and over {count(len(report.lanes) - 1, 'more pair')}"
     return f"sent {count(report.attempts, 'SYN')} {pair} in {format_seconds(report.elapsed)}"
 
 

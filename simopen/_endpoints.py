@@ -1,20 +1,23 @@
 """Endpoints as people write them: ``"host:port"``, ``"[v6]:port"`` or ``(host, port)``.
 
-Pure: text in, :class:`Endpoint` out, nothing resolved. What cannot be an endpoint of a punched
-connection (no port, a multicast address, an unspecified remote) is refused here, before anything
-is sent.
+A range of ports (``"host:40000-40003"``) stands for that many endpoints of one host, and a list
+for several addresses of one host. Pure: text in, :class:`Endpoint` out, nothing resolved. What
+cannot be an endpoint of a punched connection (no port, a multicast address, an unspecified remote)
+is refused here, before anything is sent.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 from ._errors import UsageError
 
 MAX_PORT = 65535
 ZONE = re.compile(r"[\w.:-]{1,15}", re.ASCII)  # Linux: IFNAMSIZ less its terminator
+PORTS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?", re.ASCII)
 IPV4 = 4  # as ipaddress numbers the versions
 MAX_HOST_LENGTH = 253  # characters; RFC 1035 §2.3.4 as text
 
@@ -32,30 +35,36 @@ class Endpoint(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        """The form that :func:`parse_endpoint` reads back."""
+        """The form that :func:`parse_endpoints` reads back."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+Candidate: TypeAlias = tuple[Endpoint, ...]
+"""One host's endpoints: one for each of its ports, in order."""
+
 EndpointLike: TypeAlias = str | tuple[str, int]
+EndpointsLike: TypeAlias = EndpointLike | Sequence[EndpointLike]
 IPAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-def parse_endpoint(value: EndpointLike, *, role: str) -> Endpoint:
-    """Read an endpoint.
+def parse_endpoints(value: EndpointsLike, *, role: str) -> tuple[Candidate, ...]:
+    """Read one endpoint or several, each with one port or a range of them.
 
     Args:
-        value: ``"host:port"``, ``"[v6]:port"`` or ``(host, port)``.
-        role: What the endpoint is for (``"remote"``, ``"local"``); named in errors.
+        value: ``"host:port"``, ``"host:first-last"``, ``"[v6]:port"``, ``(host, port)``, or a
+            sequence of these.
+        role: What it is for (``"remote"``, ``"local"``); named in errors.
+
+    Returns:
+        One tuple of endpoints for each host named, one endpoint for each of its ports.
 
     Raises:
-        UsageError: It is not an endpoint, or its port is not 1 to 65535.
+        UsageError: It is not that, or a port is not 1 to 65535.
     """
-    host, port = _split(value, role) if isinstance(value, str) else _pair(value, role)
-    if not 1 <= port <= MAX_PORT:
-        raise UsageError(
-            f"{role} port {port} is not usable: both sides must know it, so give 1 to {MAX_PORT}"
-        )
-    return Endpoint(_checked_host(host, role), port)
+    candidates = tuple(_candidate(each, role) for each in _each(value))
+    if not candidates:
+        raise UsageError(f"{role} is an empty list: give at least one endpoint")
+    return candidates
 
 
 def literal_address(host: str) -> IPAddress | None:
@@ -98,17 +107,45 @@ def check_one_host(endpoint: Endpoint, address: IPAddress, *, role: str) -> None
         )
 
 
-def _split(text: str, role: str) -> tuple[str, int]:
-    host, colon, port = text.strip().rpartition(":")
+def _each(value: object) -> Sequence[object]:
+    is_list = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    if isinstance(value, tuple) and any(isinstance(each, int) for each in value):
+        is_list = False  # a host with its port
+    return value if is_list else [value]  # type: ignore[return-value]  # told apart above
+
+
+def _candidate(value: object, role: str) -> Candidate:
+    if isinstance(value, str):
+        host, first, last = _split(value, role)
+    else:
+        host, first = _pair(value, role)
+        last = first
+    if not 1 <= first <= last <= MAX_PORT:
+        raise UsageError(_unusable_ports(first, last, role))
+    host = _checked_host(host, role)
+    return tuple(Endpoint(host, port) for port in range(first, last + 1))
+
+
+def _unusable_ports(first: int, last: int, role: str) -> str:
+    if first > last:
+        return f"{role} ports {first}-{last} run backwards: write {last}-{first}"
+    wrong = first if first < 1 else last
+    return f"{role} port {wrong} is not usable: both sides must know it, so give 1 to {MAX_PORT}"
+
+
+def _split(text: str, role: str) -> tuple[str, int, int]:
+    host, colon, ports = text.strip().rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or not host or (":" in host and not bracketed):
         raise UsageError(f'{role} {text!r} is not an endpoint: write "host:port" or "[v6]:port"')
-    if not (port.isascii() and port.isdigit()) or len(port) > len(str(MAX_PORT)):
+    match = PORTS.fullmatch(ports)
+    if match is None:
         raise UsageError(f"{role} {text!r} has no port number after its last colon")
-    return (host[1:-1] if bracketed else host), int(port)
+    first, last = match.groups()
+    return (host[1:-1] if bracketed else host), int(first), int(last or first)
 
 
-def _pair(value: tuple[str, int], role: str) -> tuple[str, int]:
+def _pair(value: object, role: str) -> tuple[str, int]:
     match value:
         case (str(host), int(port)) if not isinstance(port, bool):
             return host, port

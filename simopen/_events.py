@@ -29,17 +29,19 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PunchStarted(Event):
-    """The endpoints are resolved and the local port is bound.
+    """The endpoints are resolved and every local port is bound.
 
     Attributes:
-        local: The endpoint we punch from.
-        remote: The endpoint we punch to.
+        local: The endpoint we punch from, with the first lane.
+        remote: The endpoint we punch to, likewise.
+        lanes: How many pairs of endpoints are raced.
         timeout: Seconds allowed for the whole call, or None for no limit.
     """
 
     name: ClassVar[str] = "punch.started"
     local: Endpoint
     remote: Endpoint
+    lanes: int
     timeout: float | None
 
 
@@ -48,10 +50,12 @@ class PunchAttempt(Event):
     """A SYN left.
 
     Attributes:
-        number: 1 for the first.
+        lane: Which pair of endpoints; 0 for the first.
+        number: 1 for the lane's first.
     """
 
     name: ClassVar[str] = "punch.attempt"
+    lane: int
     number: int
 
 
@@ -60,12 +64,14 @@ class PunchRefused(Event):
     """An attempt was answered by a reset or an ICMP error.
 
     Attributes:
+        lane: Which pair of endpoints; 0 for the first.
         number: The attempt that ended.
         reason: ``"reset"``, ``"host unreachable"``, …
         after: Seconds from its SYN to the answer.
     """
 
     name: ClassVar[str] = "punch.refused"
+    lane: int
     number: int
     reason: str
     after: float
@@ -76,10 +82,12 @@ class PunchUnsent(Event):
     """``connect()`` failed here and no SYN left; it is tried again a little later.
 
     Attributes:
+        lane: Which pair of endpoints; 0 for the first.
         reason: ``"no route"``, ``"port pair in use"``, …
     """
 
     name: ClassVar[str] = "punch.unsent"
+    lane: int
     reason: str
 
 
@@ -88,20 +96,27 @@ class PunchRefreshed(Event):
     """An unanswered SYN was given up for a fresh one, whose ``punch.attempt`` follows.
 
     Attributes:
+        lane: Which pair of endpoints; 0 for the first.
         number: The attempt that was given up.
         after: Seconds it had been out.
     """
 
     name: ClassVar[str] = "punch.refreshed"
+    lane: int
     number: int
     after: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PunchHalfOpen(Event):
-    """The peer's SYN crossed ours: SYN_RECEIVED, one acknowledgement short of a connection."""
+    """The peer's SYN crossed ours: SYN_RECEIVED, one acknowledgement short of a connection.
+
+    Attributes:
+        lane: Which pair of endpoints; 0 for the first.
+    """
 
     name: ClassVar[str] = "punch.half_open"
+    lane: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from ._endpoints import Endpoint
 
@@ -14,6 +15,7 @@ class PunchReport:
 
     Attributes:
         local: Our endpoint; the source address the kernel chose where ``local`` was a wildcard.
+            Where several pairs were raced, that of the chosen one, or of the first.
         remote: The peer's endpoint, resolved.
         attempts: SYNs that left by our hand (the kernel's own retransmissions not counted).
         refusals: Attempts that were answered by a reset or an ICMP error.
@@ -25,6 +27,8 @@ class PunchReport:
             before anyone looks.
         refused_by: How many refusals of each kind (``"reset"``, ``"host unreachable"``, …).
         unsent_by: Likewise for the calls that sent nothing.
+        lanes: The same of each pair of endpoints, where several were raced; the figures
+            above are then those of all together.
         path: How the peer was reached; ``"direct"`` for known endpoints.
     """
 
@@ -38,17 +42,43 @@ class PunchReport:
     half_open_at: float | None = None
     refused_by: Mapping[str, int] = field(default_factory=dict)
     unsent_by: Mapping[str, int] = field(default_factory=dict)
+    lanes: tuple[PunchReport, ...] = ()
     path: str = "direct"
 
     def __str__(self) -> str:
         """One line for a person."""
         parts = [count(self.attempts, "SYN"), count(self.refusals, "refusal")]
+        if self.lanes:
+            parts.insert(0, f"of {len(self.lanes)} pairs")
         if self.refreshes:
             parts.append(count(self.refreshes, "refresh", "refreshes"))
         return (
             f"{self.local} <-> {self.remote}, {self.path}, "
             f"{format_seconds(self.elapsed)}, {', '.join(parts)}"
         )
+
+
+def together(chosen: PunchReport, lanes: tuple[PunchReport, ...]) -> PunchReport:
+    """The report of a race: the chosen lane's endpoints, the figures of all lanes."""
+    half_open = [lane.half_open_at for lane in lanes if lane.half_open_at is not None]
+    return replace(
+        chosen,
+        attempts=sum(lane.attempts for lane in lanes),
+        refusals=sum(lane.refusals for lane in lanes),
+        refreshes=sum(lane.refreshes for lane in lanes),
+        unsent=sum(lane.unsent for lane in lanes),
+        half_open_at=min(half_open, default=None),
+        refused_by=_added(lane.refused_by for lane in lanes),
+        unsent_by=_added(lane.unsent_by for lane in lanes),
+        lanes=lanes,
+    )
+
+
+def _added(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for part in parts:
+        total.update(part)
+    return dict(total)
 
 
 def format_seconds(seconds: float) -> str:

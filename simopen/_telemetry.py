@@ -95,4 +95,6 @@ def _plain(value: object) -> object:
         return value.value
     if is_dataclass(value):
         return _fields(value)
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
     return value

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ._api import connect_peer_socket
 
 if TYPE_CHECKING:
-    from ._endpoints import EndpointLike
+    from ._endpoints import EndpointsLike
     from ._events import OnEvent
     from .punch import PunchOptions
 
@@ -16,9 +16,9 @@ DEFAULT_LIMIT = 65536  # bytes; asyncio's own default for StreamReader
 
 
 async def open_peer(
-    remote: EndpointLike,
+    remote: EndpointsLike,
     *,
-    local: EndpointLike,
+    local: EndpointsLike,
     timeout: float | None = None,  # noqa: ASYNC109 - as simopen.connect_peer
     on_event: OnEvent | None = None,
     options: PunchOptions | None = None,

@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simopen import Endpoint, UsageError
-from simopen._endpoints import check_one_host, parse_endpoint
+from simopen._endpoints import EndpointsLike, check_one_host, parse_endpoints
+
+
+def parse_endpoint(value: EndpointsLike, *, role: str) -> Endpoint:
+    """Read what is a single endpoint."""
+    ((endpoint,),) = parse_endpoints(value, role=role)
+    return endpoint
 
 
 @pytest.mark.parametrize(
@@ -44,17 +50,53 @@ def test_reads_every_form(given_value: str | tuple[str, int], host: str, port: i
 def test_refuses_what_is_none(bad: object) -> None:
     """Anything else is a UsageError that names the role and the value."""
     with pytest.raises(UsageError, match="remote"):
-        parse_endpoint(bad, role="remote")  # type: ignore[arg-type]
+        parse_endpoints(bad, role="remote")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("several", "hosts", "ports"),
+    [
+        ("203.0.113.2:40000-40003", ["203.0.113.2"], [40000, 40001, 40002, 40003]),
+        ("[2001:db8::1]:65534-65535", ["2001:db8::1"], [65534, 65535]),
+        ("host:7-7", ["host"], [7]),
+        (["192.0.2.1:7", ("2001:db8::1", 7)], ["192.0.2.1", "2001:db8::1"], [7]),
+        (("192.0.2.1:7-8", "192.0.2.2:7-8"), ["192.0.2.1", "192.0.2.2"], [7, 8]),
+    ],
+)
+def test_reads_ranges_and_lists(several: EndpointsLike, hosts: list[str], ports: list[int]) -> None:
+    """A range is that many endpoints of one host, a list several hosts."""
+    found = parse_endpoints(several, role="remote")
+    assert found == tuple(tuple(Endpoint(host, port) for port in ports) for host in hosts)
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ("host:40003-40000", "backwards: write 40000-40003"),
+        ("host:0-3", "port 0 is not usable"),
+        ("host:65535-65536", "port 65536 is not usable"),
+        ("host:1-2-3", "no port number"),
+        ("host:1-", "no port number"),
+        ([], "empty"),
+        ([["host:1"]], "not an endpoint"),
+        (["host:1", 7], "7 is not an endpoint"),
+    ],
+)
+def test_refuses_bad_ranges_and_lists(bad: object, why: str) -> None:
+    """The error says what is wrong with the range or the list."""
+    with pytest.raises(UsageError, match=why):
+        parse_endpoints(bad, role="remote")  # type: ignore[arg-type]
 
 
 @given(st.one_of(st.text(), st.tuples(st.text(), st.integers())))
 def test_any_input_parses_or_raises_one_error(value: str | tuple[str, int]) -> None:
     """No input makes anything but an endpoint or a UsageError."""
     try:
-        endpoint = parse_endpoint(value, role="local")
+        (candidate,) = parse_endpoints(value, role="local")
     except UsageError:
         return
-    assert parse_endpoint(str(endpoint), role="local") == endpoint
+    for endpoint in candidate:
+        assert parse_endpoint(str(endpoint), role="local") == endpoint
 
 
 @given(st.ip_addresses(), st.integers(1, 65535))

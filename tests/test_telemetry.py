@@ -13,7 +13,7 @@ from simopen._diagnosis import diagnose
 from simopen._telemetry import Telemetry
 
 LOCAL, REMOTE = Endpoint("192.0.2.1", 40000), Endpoint("2001:db8::2", 40001)
-STARTED = PunchStarted(at=0.0, local=LOCAL, remote=REMOTE, timeout=None)
+STARTED = PunchStarted(at=0.0, local=LOCAL, remote=REMOTE, lanes=1, timeout=None)
 REPORT = PunchReport(local=LOCAL, remote=REMOTE)
 
 
@@ -31,7 +31,7 @@ def test_one_event_reaches_callback_and_log(caplog: pytest.LogCaptureFixture) ->
 def test_attempts_are_for_debugging(caplog: pytest.LogCaptureFixture) -> None:
     """At the level INFO thousands of attempts leave no line."""
     with caplog.at_level(logging.INFO, logger="simopen"):
-        Telemetry()(PunchAttempt(at=0.0, number=1))
+        Telemetry()(PunchAttempt(at=0.0, lane=0, number=1))
         Telemetry()(STARTED)
     assert [record.getMessage() for record in caplog.records] == ["punch.started"]
 
@@ -56,6 +56,7 @@ def test_the_trace_is_json_lines() -> None:
     assert started == {
         "event": "punch.started",
         "at": 0.0,
+        "lanes": 1,
         "local": "192.0.2.1:40000",
         "remote": "[2001:db8::2]:40001",
         "timeout": None,

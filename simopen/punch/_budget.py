@@ -1,32 +1,53 @@
 """How many SYNs may leave, and when: the one rule against floods, ours and others'.
 
 Theory of operation. For ``free_period`` after the first SYN nothing is held back: a punch that
-works at all mostly works within it. From then on every SYN costs ``1/syn_rate`` seconds, paid by
-waiting. A path that refuses in milliseconds hardly notices; on loopback or a LAN, where a refusal
-takes microseconds, SYNs leave in bursts (at most ``burst_size``, for at most ``burst_time``) with
-a rest after each that pays for it. The rest ends at a random moment, since two sides resting
-equally long would keep missing each other.
+works at all mostly works within it. From then on ``syn_rate`` SYNs a second may leave, in two ways:
+
+- **Singles**, at random moments ``1/rate`` seconds apart or a little more. A newcomer that still
+  fires without pause is met by one of the first. A path whose refusals take longer than that
+  hardly notices them.
+- **Beats**. Two patient sides rarely meet by chance where refusals take microseconds: nearly
+  always at least one of them has no SYN out. So each spends a quarter of its SYNs back to back at
+  moments that both know without a word: the multiples of ``beat`` on the wall clock. Where the
+  clocks of two hosts disagree nothing is lost but that quarter.
 
 Invariant: after the free period, no window of ``t`` seconds holds more than
-``t * syn_rate + burst_size`` SYNs.
+``t * syn_rate + 2 * burst_size`` SYNs, over all lanes of a punch together.
 """
 
 from __future__ import annotations
 
+import math
+
 from ._options import PunchOptions
 
-REST_SPREAD = 0.5  # a rest is lengthened by up to this fraction of itself, at random
+BEAT_SHARE = 0.25  # of all SYNs; those that may leave in beats
+BEAT_TOLERANCE = 0.005  # seconds; who wakes later than that has missed the beat
+ROUNDING = 1e-6  # beats; what floating-point time costs
+SPREAD = 0.5  # a single waits up to this fraction of its distance longer, at random
 
 
 class SynBudget:
-    """Counts SYNs and says when the next may leave."""
+    """Counts SYNs and says when the next may leave.
 
-    def __init__(self, options: PunchOptions) -> None:
+    Args:
+        options: The engine's numbers.
+        lanes: How many lanes share them.
+        wall_offset: Seconds to add to the caller's clock for the time since the epoch.
+    """
+
+    def __init__(self, options: PunchOptions, *, lanes: int = 1, wall_offset: float = 0.0) -> None:
+        rate = options.syn_rate / lanes
+        share = BEAT_SHARE * rate * options.beat
+        self._per_beat = int(min(options.burst_size / lanes, share))
+        self._distance = 1 / (rate - self._per_beat / options.beat)
         self._options = options
+        self._phase = wall_offset % options.beat
         self._free_until: float | None = None
-        self._paid_at = 0.0  # when all SYNs spent so far are paid for
-        self._burst_began = 0.0
-        self._burst_spent = 0
+        self._paid_at = -math.inf  # when the singles spent so far are paid for
+        self._beat = -1  # the number of the latest beat with a SYN in it
+        self._beat_began = 0.0
+        self._beat_spent = 0
         self._before_last = self._account()
 
     def spend(self, now: float) -> None:
@@ -36,17 +57,22 @@ class SynBudget:
             self._free_until = now + self._options.free_period
         if now < self._free_until:
             return
-        if now >= self._paid_at:
-            self._burst_began, self._burst_spent, self._paid_at = now, 0, now
-        self._burst_spent += 1
-        self._paid_at += 1 / self._options.syn_rate
+        if not self._within_beat(now):
+            self._paid_at = max(self._paid_at, now) + self._distance
+            return
+        if (beat := self._beat_at(now)) != self._beat:
+            self._beat, self._beat_began, self._beat_spent = beat, now, 0
+        self._beat_spent += 1
 
     def refund(self) -> None:
         """Take back the latest :meth:`spend`: that SYN did not leave."""
-        self._free_until, self._paid_at, self._burst_began, self._burst_spent = self._before_last
-
-    def _account(self) -> tuple[float | None, float, float, int]:
-        return self._free_until, self._paid_at, self._burst_began, self._burst_spent
+        (
+            self._free_until,
+            self._paid_at,
+            self._beat,
+            self._beat_began,
+            self._beat_spent,
+        ) = self._before_last
 
     def earliest(self, now: float, chance: float) -> float:
         """When the next SYN may leave: ``now``, or later.
@@ -55,12 +81,28 @@ class SynBudget:
             now: Seconds.
             chance: Uniform in [0, 1).
         """
-        if self._free_until is None or now < self._free_until or now >= self._paid_at:
+        if self._free_until is None or now < self._free_until:
             return now
-        within_burst = (
-            self._burst_spent < self._options.burst_size
-            and now < self._burst_began + self._options.burst_time
-        )
-        if within_burst:
+        if now >= self._paid_at or self._within_beat(now):
             return now
-        return self._paid_at + chance * REST_SPREAD * (self._paid_at - self._burst_began)
+        single = self._paid_at + chance * SPREAD * self._distance
+        if not self._per_beat:
+            return single
+        next_beat = (self._beat_at(now) + 1) * self._options.beat - self._phase
+        return min(single, next_beat)
+
+    def _account(self) -> tuple[float | None, float, int, float, int]:
+        return self._free_until, self._paid_at, self._beat, self._beat_began, self._beat_spent
+
+    def _beat_at(self, now: float) -> int:
+        """The number of the beat that came last, before ``now`` or with it."""
+        return math.floor((now + self._phase) / self._options.beat + ROUNDING)
+
+    def _within_beat(self, now: float) -> bool:
+        """Whether a SYN may leave at ``now`` because it belongs to a beat."""
+        beat = self._beat_at(now)
+        if beat == self._beat:
+            lasts = now < self._beat_began + self._options.burst_time
+            return lasts and self._beat_spent < self._per_beat
+        since = now + self._phase - beat * self._options.beat
+        return self._per_beat > 0 and since < BEAT_TOLERANCE

@@ -15,6 +15,9 @@ that is under way.
   may also be lost, so it is replaced by a fresh one after a while that grows.
 - **Half-open** (SYN_RECEIVED) is left only on an error or at the end of the time allowed: the peer
   may already believe that it is connected.
+- **Outranked**: where several lanes race, one that is open waits for a better one that is already
+  half-open, and is handed over as soon as that one is not (:mod:`simopen.net._executor` has the
+  rule, and why both hosts then choose the same lane).
 
 The executor always looks at the socket first (``TCP_INFO``, ``SO_ERROR``) and reports what it has
 :class:`Seen`; the lane answers with one :class:`Action`. So a socket can only ever be replaced or
@@ -30,11 +33,14 @@ IDLE            nothing has been sent                                none
 RESTING         no SYN is out; the next one is due later             when to fire
 SYN_SENT        a SYN is out                                         when to refresh
 SYN_RECEIVED    the peer's SYN crossed ours                          none
+HELD            open, but a better lane may be about to open         when to look again
 ESTABLISHED     the connection is to be handed over (final)          none
 FAILED          given up (final)                                     none
 ==============  ===================================================  =====================
 
 Besides its own deadline every state before the final ones has the end of the time allowed.
+A lane is HELD for twice its handshake at most: within one round trip the better one opens, or the
+peer's reset of one of the two arrives.
 An observation becomes an :class:`Event` by way of the clock: no news is QUIET before the deadline
 and OVERDUE after it; anything short of a connection at the end of the time is EXPIRED.
 ``TRANSITIONS`` gives the next state and the action for every pair of state and event that can
@@ -65,6 +71,9 @@ if TYPE_CHECKING:
 
 UNSENT_FIRST_WAIT = 0.01  # seconds to the next try after a connect() that sent nothing
 UNSENT_LONGEST_WAIT = 0.25  # seconds; each wait doubles up to this
+HOLD_LOOK = 0.005  # seconds between two looks of a lane that is held
+HOLD_SHORTEST = 0.05  # seconds; the least time it may be held
+HOLD_HANDSHAKES = 2.0  # and that many times what its own handshake took, if that is longer
 
 
 class State(enum.Enum):
@@ -74,6 +83,7 @@ class State(enum.Enum):
     RESTING = enum.auto()
     SYN_SENT = enum.auto()
     SYN_RECEIVED = enum.auto()
+    HELD = enum.auto()
     ESTABLISHED = enum.auto()
     FAILED = enum.auto()
 
@@ -84,6 +94,7 @@ class Seen(enum.Enum):
     QUIET = enum.auto()  # no news: our SYN is still out, or none is
     HALF_OPEN = enum.auto()  # SYN_RECEIVED
     OPEN = enum.auto()  # ESTABLISHED or CLOSE_WAIT, and no error pending
+    OUTRANKED = enum.auto()  # OPEN, but a better lane is half-open or open
     REFUSED = enum.auto()  # a reset or an ICMP error ended the attempt
     UNSENT = enum.auto()  # connect() failed here; no SYN left
 
@@ -96,6 +107,7 @@ class Event(enum.Enum):
     OVERDUE = enum.auto()  # quiet, and the state's deadline has passed
     HALF_OPEN = enum.auto()
     OPEN = enum.auto()
+    OUTRANKED = enum.auto()
     REFUSED = enum.auto()
     UNSENT = enum.auto()
     HOPELESS = enum.auto()  # nothing but UNSENT for longer than patience allows
@@ -121,14 +133,20 @@ TRANSITIONS: Mapping[tuple[State, Event], tuple[State, Action]] = MappingProxyTy
     (State.SYN_SENT, Event.OVERDUE): (State.SYN_SENT, Action.REFRESH),
     (State.SYN_SENT, Event.HALF_OPEN): (State.SYN_RECEIVED, Action.WAIT),
     (State.SYN_SENT, Event.OPEN): (State.ESTABLISHED, Action.HAND_OVER),
+    (State.SYN_SENT, Event.OUTRANKED): (State.HELD, Action.WAIT),
     (State.SYN_SENT, Event.REFUSED): (State.RESTING, Action.WAIT),
     (State.SYN_SENT, Event.UNSENT): (State.RESTING, Action.WAIT),
     (State.SYN_SENT, Event.HOPELESS): (State.FAILED, Action.ABANDON),
     (State.SYN_SENT, Event.EXPIRED): (State.FAILED, Action.ABANDON),
     (State.SYN_RECEIVED, Event.HALF_OPEN): (State.SYN_RECEIVED, Action.WAIT),
     (State.SYN_RECEIVED, Event.OPEN): (State.ESTABLISHED, Action.HAND_OVER),
+    (State.SYN_RECEIVED, Event.OUTRANKED): (State.HELD, Action.WAIT),
     (State.SYN_RECEIVED, Event.REFUSED): (State.RESTING, Action.WAIT),
     (State.SYN_RECEIVED, Event.EXPIRED): (State.FAILED, Action.ABANDON),
+    (State.HELD, Event.OUTRANKED): (State.HELD, Action.WAIT),
+    (State.HELD, Event.OPEN): (State.ESTABLISHED, Action.HAND_OVER),
+    (State.HELD, Event.REFUSED): (State.RESTING, Action.WAIT),
+    (State.HELD, Event.EXPIRED): (State.FAILED, Action.ABANDON),
 })  # fmt: skip
 
 _UNTIMED = {
@@ -153,13 +171,22 @@ class Lane:
         round_trip: Seconds from a SYN to its refusal, the shortest seen; None before the first.
     """
 
-    def __init__(self, options: PunchOptions, *, give_up_at: float | None = None) -> None:
+    def __init__(
+        self,
+        options: PunchOptions,
+        *,
+        give_up_at: float | None = None,
+        lanes: int = 1,
+        wall_offset: float = 0.0,
+    ) -> None:
         """Make an idle lane.
 
         Args:
             options: The engine's numbers.
             give_up_at: The moment on the caller's clock at which the time allowed ends; None for
                 never.
+            lanes: How many race, this one included; they share ``options.syn_rate``.
+            wall_offset: Seconds to add to the caller's clock for the time since the epoch.
         """
         self.state: State = State.IDLE
         self.attempts: int = 0
@@ -168,10 +195,11 @@ class Lane:
         self.unsent: int = 0
         self.round_trip: float | None = None
         self._options = options
-        self._budget = SynBudget(options)
+        self._budget = SynBudget(options, lanes=lanes, wall_offset=wall_offset)
         self._give_up_at = math.inf if give_up_at is None else give_up_at
         self._deadline = math.inf
         self._fired_at = 0.0
+        self._held_until = math.inf
         self._unanswered = 0  # SYNs in a row
         self._unsent_in_row = 0
         self._unsent_since = 0.0
@@ -179,6 +207,7 @@ class Lane:
             Event.START: self._on_fire,
             Event.OVERDUE: self._on_overdue,
             Event.HALF_OPEN: self._on_half_open,
+            Event.OUTRANKED: self._on_outranked,
             Event.REFUSED: self._on_refused,
             Event.UNSENT: self._on_unsent,
         }
@@ -191,8 +220,13 @@ class Lane:
 
     @property
     def resting(self) -> bool:
-        """Whether no SYN is out, so that the socket has no news to give."""
+        """Whether no SYN is out, so that there is nothing to look at."""
         return self.state is State.RESTING
+
+    @property
+    def awaits_news(self) -> bool:
+        """Whether the socket itself tells when to look next, before the deadline."""
+        return self.state in (State.SYN_SENT, State.SYN_RECEIVED)
 
     def start(self, now: float, chance: float) -> Action:
         """Begin.
@@ -218,6 +252,9 @@ class Lane:
             since = self._unsent_since if self._unsent_in_row else now
             if now - since >= self._options.patience_unsent:
                 return Event.HOPELESS
+        if seen is Seen.OUTRANKED:
+            held = now < min(self._give_up_at, self._held_until)
+            return Event.OUTRANKED if held else Event.OPEN
         if seen is not Seen.OPEN and now >= self._give_up_at:
             return Event.EXPIRED
         if seen is Seen.UNSENT:
@@ -258,6 +295,7 @@ class Lane:
         self._budget.spend(now)
         self.attempts += 1
         self._fired_at = now
+        self._held_until = math.inf
         wait = refresh_wait(
             self._options, unanswered=self._unanswered, round_trip=self.round_trip, chance=chance
         )
@@ -266,10 +304,16 @@ class Lane:
     def _on_half_open(self, _now: float, _chance: float) -> None:
         self._deadline = math.inf
 
+    def _on_outranked(self, now: float, _chance: float) -> None:
+        if self.state is not State.HELD:
+            handshake = now - self._fired_at
+            self._held_until = now + max(HOLD_SHORTEST, HOLD_HANDSHAKES * handshake)
+        self._deadline = min(now + HOLD_LOOK, self._held_until)
+
     def _on_refused(self, now: float, chance: float) -> None:
         after = now - self._fired_at
         if self.state is State.SYN_SENT:
-            # An end in SYN_RECEIVED tells nothing of the path, unless that we refresh too soon.
+            # A later end tells nothing of the path, unless that we refresh too soon.
             self.round_trip = after if self.round_trip is None else min(self.round_trip, after)
             self._unanswered = 0
         wait = refire_wait(self._options, refusals=self.refusals, round_trip=after, chance=chance)

@@ -38,12 +38,18 @@ class PunchOptions:
         jitter_longest: Seconds; the greatest upper bound of that random time. Default 0.003.
         free_period: Seconds from the first SYN in which refires are not paced. Default 0.5: two
             hosts told to fire together meet in it.
-        syn_rate: SYNs per second after that, on average and however fast refusals come.
-            Default 200: waiting alone stays cheap for us and harmless for the peer's network.
-        burst_size: SYNs that may leave back to back once the rate is in force. Default 10. A side
-            that waits on a fast path fires rarely but densely, so that a newcomer which
-            fires all the time is met within a few bursts.
-        burst_time: Seconds a burst may last. Default 0.001.
+        syn_rate: SYNs per second after that, on average, over all lanes, and however fast refusals
+            come. Default 200: waiting alone stays cheap for us and harmless for the peer's
+            network.
+        beat: Seconds. A quarter of these SYNs leaves at its multiples on the wall clock, so that
+            two sides which both wait meet without a word where refusals come too fast for
+            chance; the rest leaves at random moments. Both sides need the same.
+            Default 0.2.
+        burst_size: SYNs that may leave back to back in a beat. Default 10.
+        burst_time: Seconds they may take. Default 0.001.
+        lane_delay: Seconds from the start of one lane to that of the next, where several port
+            pairs or addresses are raced. Default 0.1: the least that RFC 8305 §5 recommends; a
+            connection over a usual path is there before a second SYN leaves.
         patience_unsent: Seconds during which every ``connect()`` may fail locally (no route, a
             firewall rule of our own, the same port pair still in use) before the call gives up,
             whatever its timeout. Default 3.0: an interface that is just coming up, or an old
@@ -62,8 +68,10 @@ class PunchOptions:
     jitter_longest: float = 0.003
     free_period: float = 0.5
     syn_rate: float = 200.0
+    beat: float = 0.2
     burst_size: int = 10
     burst_time: float = 0.001
+    lane_delay: float = 0.1
     patience_unsent: float = 3.0
 
     def __post_init__(self) -> None:
@@ -79,7 +87,7 @@ class PunchOptions:
         for name, least in (("syn_rate", 1), ("burst_size", 1), ("refresh_growth", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)!r}")
-        for name in ("refresh_first", "refresh_known"):
+        for name in ("refresh_first", "refresh_known", "beat"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be more than 0")
         if not self.refresh_spread < 1:

@@ -29,10 +29,10 @@ BIND = LocalBindError(errno.EADDRINUSE, "local port 40000 is taken", local=LOCAL
 def play(display: Display) -> None:
     """A punch of two attempts and a transfer."""
     with display:
-        display.on_event(PunchStarted(at=0.0, local=LOCAL, remote=REMOTE, timeout=None))
-        display.on_event(PunchAttempt(at=0.0, number=1))
-        display.on_event(PunchRefused(at=0.02, number=1, reason="reset", after=0.02))
-        display.on_event(PunchAttempt(at=0.02, number=2))
+        display.on_event(PunchStarted(at=0.0, local=LOCAL, remote=REMOTE, lanes=1, timeout=None))
+        display.on_event(PunchAttempt(at=0.0, lane=0, number=1))
+        display.on_event(PunchRefused(at=0.02, lane=0, number=1, reason="reset", after=0.02))
+        display.on_event(PunchAttempt(at=0.02, lane=0, number=2))
         display.began -= 10  # as if that had taken so long
         display.tick(0, 0)
         display.on_event(PunchConnected(at=0.04, report=REPORT))
@@ -64,7 +64,7 @@ def test_a_terminal() -> None:
     v6 = io.StringIO()
     with LiveDisplay(Console(file=v6, force_terminal=True, color_system=None, width=100)) as live:
         ours = Endpoint("2001:db8::1", 1)
-        live.on_event(PunchStarted(at=0.0, local=ours, remote=REMOTE, timeout=None))
+        live.on_event(PunchStarted(at=0.0, local=ours, remote=REMOTE, lanes=1, timeout=None))
     assert "[2001:db8::1]:1" in v6.getvalue()
 
 

@@ -20,7 +20,7 @@ from simopen import (
     PunchOptions,
     SelfConnectionError,
 )
-from simopen.net import _executor
+from simopen.net import _runner
 from tests.helpers import free_port, no_socket_left, silent_endpoint
 
 pytestmark = pytest.mark.anyio
@@ -303,13 +303,13 @@ async def test_an_already_reset_connection_is_no_success() -> None:
 async def test_a_self_connection_is_seen_after_connecting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the check before the first packet was fooled, the socket itself gives it away."""
     port = free_port()
-    real = _executor.Punch._connect
+    real = _runner.LaneRunner._connect
 
-    def to_itself(self: _executor.Punch) -> int:
+    def to_itself(self: _runner.LaneRunner) -> int:
         self._addresses = self._addresses._replace(remote=self._addresses.local)
         return real(self)
 
-    monkeypatch.setattr(_executor.Punch, "_connect", to_itself)
+    monkeypatch.setattr(_runner.LaneRunner, "_connect", to_itself)
     with no_socket_left(), pytest.raises(SelfConnectionError, match="connected to itself"):
         await simopen.connect_peer(f"127.0.0.1:{free_port()}", local=f"127.0.0.1:{port}", timeout=5)
 

@@ -36,6 +36,7 @@ def lane_in(state: State, options: PunchOptions = DEFAULTS) -> Lane:
         State.SYN_SENT: [],
         State.RESTING: [Seen.REFUSED, Seen.QUIET, Seen.REFUSED, Seen.QUIET, Seen.REFUSED],
         State.SYN_RECEIVED: [Seen.HALF_OPEN],
+        State.HELD: [Seen.OUTRANKED],
         State.ESTABLISHED: [Seen.OPEN],
         State.FAILED: [],
     }
@@ -60,10 +61,13 @@ PROVOKE: dict[Event, Callable[[Lane], Action]] = {
     Event.OVERDUE: lambda lane: lane.observe(Seen.QUIET, own_deadline(lane), MIDDLE),
     Event.HALF_OPEN: lambda lane: lane.observe(Seen.HALF_OPEN, 0.05, MIDDLE),
     Event.OPEN: lambda lane: lane.observe(Seen.OPEN, 0.05, MIDDLE),
+    Event.OUTRANKED: lambda lane: lane.observe(Seen.OUTRANKED, 0.05, MIDDLE),
     Event.REFUSED: lambda lane: lane.observe(Seen.REFUSED, 0.05, MIDDLE),
     Event.UNSENT: lambda lane: lane.observe(Seen.UNSENT, 0.05, MIDDLE),
     Event.HOPELESS: lambda lane: lane.observe(Seen.UNSENT, 0.05, MIDDLE),
-    Event.EXPIRED: lambda lane: lane.observe(Seen.QUIET, END, MIDDLE),
+    Event.EXPIRED: lambda lane: lane.observe(
+        Seen.REFUSED if lane.state is State.HELD else Seen.QUIET, END, MIDDLE
+    ),
 }
 
 
@@ -126,7 +130,7 @@ def test_table_leaves_half_open_only_for_a_reason() -> None:
         for (state, event), (next_state, _) in TRANSITIONS.items()
         if state is State.SYN_RECEIVED and next_state is not State.SYN_RECEIVED
     }
-    assert leaving == {Event.OPEN, Event.REFUSED, Event.EXPIRED}
+    assert leaving == {Event.OPEN, Event.OUTRANKED, Event.REFUSED, Event.EXPIRED}
 
 
 def test_table_sends_whenever_it_says_so() -> None:
@@ -148,6 +152,46 @@ def test_idle_lane_waits_for_nothing_but_the_end() -> None:
     """Before the start there is no deadline but the end of the time allowed."""
     assert Lane(DEFAULTS).next_deadline() == math.inf
     assert Lane(DEFAULTS, give_up_at=3.0).next_deadline() == 3.0
+
+
+@pytest.mark.parametrize(("handshake", "held"), [(0.001, 0.05), (0.02, 0.05), (0.2, 0.4)])
+def test_outranked_lane_is_held_for_two_handshakes(handshake: float, held: float) -> None:
+    """Open behind a better lane it is looked at every few milliseconds, then handed over."""
+    lane = Lane(DEFAULTS)
+    lane.start(0.0, MIDDLE)
+    now = handshake
+    while lane.observe(Seen.OUTRANKED, now, MIDDLE) is Action.WAIT:
+        assert lane.state is State.HELD
+        assert not lane.awaits_news
+        assert now < lane.next_deadline() <= now + 0.005
+        now = lane.next_deadline()
+    assert lane.state is State.ESTABLISHED
+    assert now == pytest.approx(handshake + held)
+
+
+def test_outranked_lane_is_handed_over_when_no_longer_outranked() -> None:
+    """Once the better lane has failed nothing is waited for."""
+    lane = lane_in(State.HELD)
+    assert lane.observe(Seen.OPEN, 0.05, MIDDLE) is Action.HAND_OVER
+
+
+def test_outranked_lane_is_handed_over_at_the_end_of_the_time() -> None:
+    """An open connection is never thrown away for the sake of a better one."""
+    lane = Lane(DEFAULTS, give_up_at=0.05)
+    lane.start(0.0, MIDDLE)
+    assert lane.observe(Seen.OUTRANKED, 0.04, MIDDLE) is Action.WAIT
+    assert lane.observe(Seen.OUTRANKED, 0.05, MIDDLE) is Action.HAND_OVER
+
+
+def test_held_lane_that_the_peer_resets_goes_on() -> None:
+    """The peer's choice of another lane shows as a reset; it tells nothing of the round trip."""
+    lane = lane_in(State.HELD)
+    assert lane.observe(Seen.REFUSED, 0.05, MIDDLE) is Action.WAIT
+    assert lane.state is State.RESTING
+    assert lane.round_trip is None
+    assert lane.observe(Seen.QUIET, 0.05, MIDDLE) is Action.FIRE
+    lane.observe(Seen.OUTRANKED, 0.06, MIDDLE)
+    assert lane.observe(Seen.OUTRANKED, 0.1, MIDDLE) is Action.WAIT, "held anew"
 
 
 def test_half_open_has_no_deadline_of_its_own() -> None:
@@ -473,12 +517,12 @@ class AnyLane(RuleBasedStateMachine):
             self.failed += 1
             self.left.pop()
         action = self.lane.observe(seen, self.now, chance)
-        ended = self.now >= self.end and seen is not Seen.OPEN
+        ended = self.now >= self.end and seen not in {Seen.OPEN, Seen.OUTRANKED}
         if seen is Seen.REFUSED:
             self.refused += 1
         if ended:
             assert action is Action.ABANDON
-        if seen is Seen.OPEN:
+        if seen is Seen.OPEN or (seen is Seen.OUTRANKED and self.now >= self.end):
             assert action is Action.HAND_OVER
         self.obey(before, seen, action)
 
@@ -490,7 +534,7 @@ class AnyLane(RuleBasedStateMachine):
         if action is Action.ABANDON and self.now < self.end:
             assert seen is Seen.UNSENT
         if before is State.SYN_RECEIVED and self.lane.state is not before:
-            assert seen in {Seen.OPEN, Seen.REFUSED} or self.now >= self.end
+            assert seen in {Seen.OPEN, Seen.OUTRANKED, Seen.REFUSED} or self.now >= self.end
         if action in {Action.FIRE, Action.REFRESH}:
             self.left.append(self.now)
             self.just_fired = True
@@ -524,7 +568,7 @@ class AnyLane(RuleBasedStateMachine):
         """Look, and see a crossing."""
         self.tell(Seen.HALF_OPEN, chance)
 
-    @precondition(lambda self: self.is_in(State.SYN_SENT, State.SYN_RECEIVED))
+    @precondition(lambda self: self.is_in(State.SYN_SENT, State.SYN_RECEIVED, State.HELD))
     @rule(chance=chances)
     def see_refusal(self, chance: float) -> None:
         """Look, and see a refusal."""
@@ -535,6 +579,12 @@ class AnyLane(RuleBasedStateMachine):
     def see_connection(self, chance: float) -> None:
         """Look, and see a connection; not early, so that runs are long enough to tell."""
         self.tell(Seen.OPEN, chance)
+
+    @precondition(lambda self: self.is_in(State.SYN_SENT, State.SYN_RECEIVED, State.HELD))
+    @rule(chance=chances)
+    def see_connection_behind_a_better_one(self, chance: float) -> None:
+        """Look, and see a connection while a better lane is about to open."""
+        self.tell(Seen.OUTRANKED, chance)
 
     @precondition(lambda self: self.just_fired)
     @rule(chance=chances)

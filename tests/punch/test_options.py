@@ -50,6 +50,7 @@ def test_numbers_are_finite_and_not_negative(name: str, value: float) -> None:
         ("syn_rate", 0, 1.0),
         ("burst_size", 0, 1),
         ("refresh_growth", 0.999, 1),
+        ("beat", 0, 1e-3),
         ("refresh_first", 0, 1e-9),
         ("refresh_spread", 1, 0.999),
     ],
@@ -66,7 +67,7 @@ def test_ranges_end_where_the_engine_would(name: str, refused: float, accepted: 
     [
         name
         for name in NAMES
-        if name not in {"syn_rate", "burst_size", "refresh_growth"}
+        if name not in {"syn_rate", "beat", "burst_size", "refresh_growth"}
         and not name.startswith(("refresh_first", "refresh_known"))
     ],
 )

@@ -457,12 +457,12 @@ class Pair:
 def overdraft(syns: list[float], options: PunchOptions) -> float:
     """How many SYNs the fullest window after the free period holds beyond what pacing allows.
 
-    A window of ``t`` seconds, both its ends included, may hold ``t * syn_rate + burst_size``.
+    A window of ``t`` seconds, both its ends included, may hold ``t * syn_rate + 2 * burst_size``.
     """
     worst, reference = -math.inf, math.inf
     paced = (at for at in syns if at >= syns[0] + options.free_period)
     for number, at in enumerate(paced):
         balance = number - at * options.syn_rate
         reference = min(reference, balance)
-        worst = max(worst, balance + 1 - reference - options.burst_size)
+        worst = max(worst, balance + 1 - reference - 2 * options.burst_size)
     return worst
