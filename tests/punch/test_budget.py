@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.virtual import overdraft
 from simopen.punch import PunchOptions, SynBudget
-from tests.punch.virtual import overdraft
 
 DEFAULTS = PunchOptions()
 SLACK = 1e-6  # SYNs; what floating-point time costs

@@ -17,8 +17,8 @@ from hypothesis.stateful import (
     rule,
 )
 
+from benchmarks.virtual import overdraft
 from simopen.punch import TRANSITIONS, Action, Event, Lane, PunchOptions, Seen, State
-from tests.punch.virtual import overdraft
 
 DEFAULTS = PunchOptions()
 MIDDLE = 0.5  # the chance at which a wait is not spread

@@ -1,0 +1,405 @@
+"""A hundred thousand punches in virtual time; the same cells as the lab's grid, and against it.
+
+``python -m benchmarks.simulate`` runs the engine's pure core through :mod:`benchmarks.virtual` over
+the cells of :mod:`benchmarks.grid` that need no real kernel: rows ``clean``, ``blocked`` and
+``loss``, whole. It prints a table of classes, judged as the grid's are, and writes
+``results/simulate.jsonl`` (``quick-simulate.jsonl`` if there are fewer punches or rows): the
+environment with the rate, then a line for each cell. ``--against results/grid.jsonl`` simulates the
+cells of a run of the lab instead, and prints where the two differ.
+
+What is simulated
+-----------------
+The grid's sites as the lab's presets play them: a reset ends the session it passes, and ICMP errors
+come at Linux's pace (six, then one a second). Every punch meets fresh sites; against the lab the
+punches of a path come in a random order and share the errors that are left, as they do there. Time
+counts from the later start to the moment the last side hands over. So the simulation has no
+overhead of calls, processes or wire; the table says how much later the lab is all the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import random
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from multiprocessing import Pool
+from pathlib import Path as FilePath
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+from benchmarks import grid
+from benchmarks.common import environment, write_lines
+from benchmarks.grid import Cell, Path
+from benchmarks.puncher import SILENCE
+from benchmarks.statistics import percentile, wilson
+from benchmarks.virtual import Pair, Scene, Site
+from simopen.lab.wire.limit import ICMP_BURST
+
+PUNCHES = 100_000
+AGAINST_PUNCHES = 300  # of a cell, at least
+ROWS = ("clean", "blocked", "loss")
+
+# From news to the look at it. In results/wire.jsonl a packet is late by 0.14 to 0.20 ms (median)
+# for the wire's waking alone; the puncher's waking and its turn of the loop are about as much.
+REACTION = 0.0002  # seconds, the least
+REACTION_SPREAD = 0.0001  # seconds, mean of what comes on top
+TIMER_GRAIN = 0.001  # seconds; asyncio's epoll rounds every wait up to milliseconds
+
+SITES = {
+    "open": Site.OPEN,
+    "drop": Site.SILENT,
+    "rst": Site.RST,
+    "icmp": Site.ICMP,
+    "blocked": Site.BLOCKED,
+}
+
+SLACK = 0.002  # seconds by which two medians may differ,
+SLACK_SHARE = 0.1  # and this share of the lab's
+RESAMPLES = 200  # medians drawn to see what chance does to a median of few
+
+
+# --- running --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How punches are simulated.
+
+    Attributes:
+        reaction: Of the executors, in seconds, the least.
+        spread: Mean of what is added to it, in seconds.
+        shares: Whether the punches of a series share the ICMP errors of their sites.
+    """
+
+    reaction: float = REACTION
+    spread: float = REACTION_SPREAD
+    shares: bool = False
+
+
+class Series(NamedTuple):
+    """Punches of one path, one after the other: their cells, by number, and the seed of all."""
+
+    cells: dict[int, Cell]
+    order: list[int]
+    seed: int
+
+
+class Result(NamedTuple):
+    """What came of one punch: of which cell, when it was connected, and what that took."""
+
+    cell: int
+    took: float | None  # seconds from the later start to the last hand-over; None: it failed
+    syns: int
+    false: int  # sides that handed over what was not connected
+    cpu: float  # seconds
+
+
+def run_series(series: Series, manner: Manner) -> list[Result]:
+    """Simulate a series."""
+    chances = random.Random(series.seed)
+    errors = float(ICMP_BURST), float(ICMP_BURST)
+    results = []
+    for number in series.order:
+        began = time.process_time()
+        cell = series.cells[number]
+        pair = Pair(_scene(cell, chances, manner, errors))
+        pair.run()
+        if manner.shares:
+            errors = _left(pair, cell.path)
+        results.append(_result(number, pair, time.process_time() - began))
+    return results
+
+
+def _scene(
+    cell: Cell, chances: random.Random, manner: Manner, icmp_errors: tuple[float, float]
+) -> Scene:
+    first, second = cell.path.pair
+    # Either side is the later as often, and both begin when a timer tells them to.
+    starts = [wanted + chances.uniform(0, TIMER_GRAIN) for wanted in (0.0, cell.skew)]
+    chances.shuffle(starts)
+    return Scene(
+        sites=(SITES[first], SITES[second]),
+        round_trip=cell.path.rtt,
+        skews=(starts[0], starts[1]),
+        loss=cell.path.loss,
+        timeout=grid.TIMEOUT,
+        reaction=manner.reaction,
+        reaction_spread=manner.spread,
+        timer_grain=TIMER_GRAIN,
+        writes_after=0.0 if cell.writes else SILENCE,
+        rst_ends_session=True,
+        icmp_errors=icmp_errors,
+        seed=chances.getrandbits(64),
+    )
+
+
+def _left(pair: Pair, path: Path) -> tuple[float, float]:
+    """How many ICMP errors the sites have left when the next punch of the path begins."""
+    seconds = (grid.LEAD + pair.clock.now) / path.at_once
+    first, second = (
+        min(ICMP_BURST, host.gate.icmp_errors + seconds - host.gate.refused_at)
+        for host in pair.hosts
+    )
+    return max(0.0, first), max(0.0, second)
+
+
+def _result(number: int, pair: Pair, cpu: float) -> Result:
+    syns = sum(len(host.syns) for host in pair.hosts)
+    if pair.connected:
+        ends = [host.ended_at for host in pair.hosts if host.ended_at is not None]
+        return Result(number, max(ends) - max(pair.scene.skews), syns, 0, cpu)
+    false = sum(host.established_at is not None for host in pair.hosts)
+    return Result(number, None, syns, false, cpu)
+
+
+def simulate(
+    cells: Sequence[Cell],
+    rounds: int,
+    manner: Manner,
+    progress: Callable[[int], None] = lambda _punches: None,
+) -> list[float]:
+    """Run every cell's trials some times over, on all processors, and count them in the cells.
+
+    Args:
+        cells: What is simulated; ``trials`` of each is how often in a round.
+        rounds: How many rounds.
+        manner: How.
+        progress: Told of punches that are done.
+
+    Returns:
+        What a punch of each cell took of a processor, in seconds.
+    """
+    cpu = [0.0] * len(cells)
+    with Pool(os.cpu_count()) as pool:
+        for results in pool.imap_unordered(
+            partial(run_series, manner=manner), _all_series(cells, rounds)
+        ):
+            for result in results:
+                _count(cells[result.cell], result)
+                cpu[result.cell] += result.cpu
+            progress(len(results))
+    for cell in cells:
+        cell.trials *= rounds
+    return [spent / cell.trials for spent, cell in zip(cpu, cells, strict=True)]
+
+
+def _all_series(cells: Sequence[Cell], rounds: int) -> Iterator[Series]:
+    paths: dict[Path, dict[int, Cell]] = defaultdict(dict)
+    for number, cell in enumerate(cells):
+        paths[cell.path][number] = Cell(cell.path, cell.skew, cell.writes)
+    for seed in range(rounds):
+        for path, group in paths.items():
+            order = [number for number in group for _ in range(cells[number].trials)]
+            chances = random.Random(f"{seed} {path}")
+            chances.shuffle(order)
+            yield Series(group, order, chances.getrandbits(64))
+
+
+def _count(cell: Cell, result: Result) -> None:
+    cell.false += result.false
+    if result.took is not None:
+        cell.succeeded += 1
+        cell.times.append(result.took)
+        cell.syns.append(result.syns)
+
+
+# --- the whole grid -------------------------------------------------------------------------------
+
+HEAD = (
+    "class",
+    "succeeded",
+    "95 % at least",
+    "median over the limit, ms",
+    "p99 over the limit, ms",
+    "SYNs",
+    "false",
+    "met",
+)
+
+
+def table(verdicts: Iterable[grid.Verdict]) -> str:
+    """The classes as Markdown."""
+    rows = []
+    for verdict in verdicts:
+        cells = verdict.cells
+        trials = sum(cell.trials for cell in cells)
+        succeeded = sum(cell.succeeded for cell in cells)
+        over = [each - cell.limit for cell in cells for each in cell.times]
+        syns = [float(each) for cell in cells for each in cell.syns]
+        rows.append((
+            verdict.name,
+            f"{succeeded}/{trials}",
+            f"{wilson(succeeded, trials)[0]:.2%}",
+            _ms(percentile(over, 50)),
+            _ms(percentile(over, 99)),
+            f"{percentile(syns, 50):g}",
+            str(sum(cell.false for cell in cells)),
+            "yes" if verdict.row()[1] else "NO",
+        ))  # fmt: skip
+    return _markdown(HEAD, rows)
+
+
+def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.1f}"
+
+
+def record(cell: Cell, cpu: float) -> dict[str, Any]:
+    """The cell as a line of the result file; times and SYNs as percentiles, in seconds."""
+    times, syns = sorted(cell.times), sorted(map(float, cell.syns))
+    kept = {key: value for key, value in cell.record().items() if key not in {"times", "syns"}}
+    return kept | {
+        "median": round(percentile(times, 50), 6) if times else None,
+        "p99": round(percentile(times, 99), 6) if times else None,
+        "syns": percentile(syns, 50) if syns else None,
+        "cpu": round(cpu, 6),
+    }
+
+
+def whole(rows: Sequence[str], punches: int, manner: Manner) -> int:
+    """Run the grid's cells; 1 if something that is asked is not met."""
+    cells = [cell for row in rows for cell in grid.ROWS[row](grid.FULL) if not cell.path.kernel]
+    for cell in cells:
+        cell.trials = 1
+    began = time.monotonic()
+    cpu = _with_progress(cells, math.ceil(punches / len(cells)), manner)
+    seconds = time.monotonic() - began
+    done = sum(cell.trials for cell in cells)
+    rates = {
+        "punches": done,
+        "punches_per_second": round(done / seconds),
+        "punches_per_second_of_one_cpu": round(len(cells) / sum(cpu)),
+    }
+    verdicts = grid.judge(cells)
+    print(table(verdicts))
+    dearest = max(range(len(cells)), key=cpu.__getitem__)
+    print(f"\n{rates}\nthe dearest cell, {_name(cells[dearest])}: {_ms(cpu[dearest])} ms a punch")
+    write_lines(
+        "simulate.jsonl",
+        [environment() | rates | asdict(manner), *map(record, cells, cpu)],
+        quick=punches < PUNCHES or set(rows) != set(ROWS),
+    )
+    return int(not all(verdict.row()[1] for verdict in verdicts))
+
+
+def _with_progress(cells: Sequence[Cell], rounds: int, manner: Manner) -> list[float]:
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("punches", total=rounds * sum(cell.trials for cell in cells))
+        return simulate(cells, rounds, manner, lambda done: progress.advance(task, done))
+
+
+# --- against the lab ------------------------------------------------------------------------------
+
+AGAINST_HEAD = ("cell", "lab", "simulated", "lab, ms", "simulated, ms", "later, ms", "differs in")
+
+
+def read(path: FilePath) -> list[Cell]:
+    """The cells of a run of the lab that can be simulated: engine, model, no jitter."""
+    if not path.exists():
+        path = FilePath(__file__).parent / path
+    names = {field.name for field in fields(Cell)}
+    cells = []
+    for line in path.read_text().splitlines()[1:]:
+        found = {key: value for key, value in json.loads(line).items() if key in names}
+        found["path"]["pair"] = tuple(found["path"]["pair"])
+        cell = Cell(**found | {"path": Path(**found["path"])})
+        if not (cell.naive or cell.path.kernel or cell.path.jitter):
+            cells.append(cell)
+    return cells
+
+
+def differences(lab: Cell, simulated: Cell) -> list[str]:
+    """In what a cell differs: success (95 % intervals apart), or the median.
+
+    A median that differs, but no more than the medians of as many simulated punches do among
+    themselves (95 % of them), is "median (chance)".
+    """
+    found = []
+    ours, theirs = wilson(lab.succeeded, lab.trials), wilson(simulated.succeeded, simulated.trials)
+    if ours[0] > theirs[1] or theirs[0] > ours[1]:
+        found.append("success")
+    median = percentile(lab.times, 50)
+    if abs(median - percentile(simulated.times, 50)) > SLACK + SLACK_SHARE * median:
+        found.append("median (chance)" if _is_chance(median, lab, simulated) else "median")
+    return found
+
+
+def _is_chance(median: float, lab: Cell, simulated: Cell) -> bool:
+    chances = random.Random(0)
+    drawn = [
+        percentile(chances.choices(simulated.times, k=len(lab.times)), 50) for _ in range(RESAMPLES)
+    ]
+    return percentile(drawn, 2.5) - SLACK <= median <= percentile(drawn, 97.5) + SLACK
+
+
+def compare(lab: Sequence[Cell], simulated: Sequence[Cell]) -> str:
+    """A table of both, and what all of it says."""
+    rows, later = [], []
+    count: Counter[str] = Counter()
+    for real, virtual in zip(lab, simulated, strict=True):
+        medians = percentile(real.times, 50), percentile(virtual.times, 50)
+        found = differences(real, virtual)
+        count.update(found)
+        if real.times and virtual.times:
+            later.append(medians[0] - medians[1])
+        rows.append((
+            _name(real),
+            f"{real.succeeded}/{real.trials}",
+            f"{virtual.succeeded}/{virtual.trials}",
+            *map(_ms, (*medians, medians[0] - medians[1])),
+            ", ".join(found),
+        ))  # fmt: skip
+    marks = ", ".join(f"{number} in {what}" for what, number in sorted(count.items())) or "none"
+    return (
+        f"{_markdown(AGAINST_HEAD, rows)}\n\n{len(rows)} cells; that differ: {marks}. "
+        f"The lab is later by {_ms(percentile(later, 50))} ms (median of the cells; "
+        f"from {_ms(percentile(later, 5))} to {_ms(percentile(later, 95))} in 90 % of them)."
+    )
+
+
+def _name(cell: Cell) -> str:
+    path = cell.path
+    kind = "" if path.row != "loss" else ", writes" if cell.writes else ", silent"
+    loss = f", loss {path.loss:.0%}" if path.loss else ""
+    ms = f"rtt {path.rtt * 1000:g}, skew {cell.skew * 1000:g}"
+    return f"{path.row} {'~'.join(path.pair)}, {ms}{loss}{kind}"
+
+
+def against(path: FilePath, manner: Manner) -> None:
+    """Simulate what the lab has run, and print both."""
+    lab = read(path)
+    simulated = [Cell(cell.path, cell.skew, cell.writes, trials=cell.trials) for cell in lab]
+    least = min(cell.trials for cell in lab)
+    _with_progress(simulated, math.ceil(AGAINST_PUNCHES / least), manner)
+    print(compare(lab, simulated))
+
+
+def main() -> None:
+    """Read the arguments and run."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--punches", type=int, default=PUNCHES, help="of all cells together")
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), help="only these")
+    parser.add_argument("--reaction", type=float, default=REACTION, help="seconds, at least")
+    parser.add_argument("--against", type=FilePath, metavar="GRID", help="a result of the lab's")
+    args = parser.parse_args()
+    if args.against:
+        against(args.against, Manner(args.reaction, shares=True))
+    else:
+        sys.exit(whole(args.rows, args.punches, Manner(args.reaction)))
+
+
+if __name__ == "__main__":
+    main()
