@@ -7,10 +7,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test quick lint format typecheck demo bench clean
+.PHONY: help setup test quick lint format typecheck demo bench bench-full clean
 
 help:  ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## make the virtual environment
 
@@ -49,6 +49,14 @@ bench: $(READY)  ## the quick benchmarks; results go to benchmarks/results/
 	$(BIN)/python -m benchmarks.connect --quick
 	$(BIN)/python -m benchmarks.stream --quick
 	$(BIN)/python -m benchmarks.wire --quick
+	$(BIN)/python -m benchmarks.grid
+
+bench-full: $(READY)  ## the benchmarks with all their trials and the grid drawn; takes hours
+	$(BIN)/python -m benchmarks.connect
+	$(BIN)/python -m benchmarks.stream
+	$(BIN)/python -m benchmarks.wire
+	$(BIN)/python -m benchmarks.grid --full; met=$$?; \
+		$(BIN)/python -m benchmarks.heatmap && exit $$met
 
 clean:  ## remove what make has made
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
