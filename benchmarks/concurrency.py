@@ -5,6 +5,8 @@ the clock that all namespaces of a machine share, and punch a thousand distinct 
 once; the time counts from the go to the last stream on either side. Rounds of it alternate with
 rounds of the yardstick, on asyncio whatever the loop: a thousand ``loop.sock_connect`` at once
 towards one listener, from the go to the last connect or accept. Everything is reset between rounds.
+The wire is a process of its own, in real time, on the same cores: with thousands of packets under
+way it takes most of one.
 
 *Memory* is the growth of the resident set from after one punch to a thousand that have waited a
 second for an address that nobody has, in a process of its own. What the kernel holds for the
@@ -31,11 +33,10 @@ from typing import Any
 
 import anyio
 from anyio.abc import SocketAttribute
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
 import simopen
 from benchmarks.common import LOOPS, environment, write_lines
+from benchmarks.display import progress_bar, table
 from benchmarks.workers import Answer, Worker, ask_both, serve
 from simopen import lab
 
@@ -278,12 +279,6 @@ HEAD = (
 )
 
 
-def table(rows: Iterable[Sequence[str]]) -> str:
-    """Rows as Markdown under ``HEAD``."""
-    lines = [HEAD, ["---"] * len(HEAD), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 class Bench:
     """The processes of one loop, and of its yardstick, in two hosts."""
 
@@ -355,13 +350,12 @@ async def measure(loop: str, rounds: int, progress: Callable[[], None]) -> Cell:
 async def run(loops: Sequence[str], rounds: int) -> None:
     """All loops, the table, the file."""
     found: list[Cell] = []
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with progress_bar() as progress:
         task = progress.add_task("", total=len(loops) * (WARM_UPS + rounds + 1))
         for loop in loops:
             progress.update(task, description=loop)
             found.append(await measure(loop, rounds, lambda: progress.advance(task)))
-    print(table(cell.row() for cell in found))
+    print(table(HEAD, (cell.row() for cell in found)))
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = max(cell.files for cell in found)
     print(

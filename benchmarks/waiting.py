@@ -26,17 +26,15 @@ import argparse
 import random
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import anyio
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
 import simopen
 from benchmarks.common import LOOPS, environment, write_lines
+from benchmarks.display import progress_bar, table
 from benchmarks.statistics import percentile
 from benchmarks.workers import Answer, Worker, ask_both, serve
 from simopen import PunchOptions, lab
@@ -232,12 +230,6 @@ def _ms(seconds: float) -> str:
     return f"{seconds * 1000:.1f}"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Rows as Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 class Pair:
     """The two sides of a running network."""
 
@@ -320,7 +312,9 @@ class Extent:
         return each * len(self.cases) * len(self.loops)
 
 
-async def cells(case: Case, loop: str, extent: Extent, progress: Any) -> list[Alone | Meetings]:  # noqa: ANN401
+async def cells(
+    case: Case, loop: str, extent: Extent, progress: Callable[[], None]
+) -> list[Alone | Meetings]:
     """All figures of one network on one loop."""
     found: list[Alone | Meetings] = []
     chances = random.Random(repr((case, loop)))
@@ -343,8 +337,7 @@ async def cells(case: Case, loop: str, extent: Extent, progress: Any) -> list[Al
 async def run(extent: Extent, *, quick: bool) -> None:
     """All cells, the tables, the file."""
     found: list[Alone | Meetings] = []
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with progress_bar() as progress:
         task = progress.add_task("waiting", total=extent.steps)
         for name in extent.cases:
             for loop in extent.loops:

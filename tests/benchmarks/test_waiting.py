@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.waiting import CASES, PATIENT, TIMEOUT, Alone, Meetings, starts, table, tcp_counters
+from benchmarks.waiting import CASES, PATIENT, TIMEOUT, Alone, Meetings, starts, tcp_counters
 
 LAN = CASES["lan"]
 
@@ -90,8 +90,3 @@ def test_patient_sides_start_within_a_second_and_pace_at_once() -> None:
     chances = random.Random(1)
     trials = [starts("patient", chances) for _ in range(50)]
     assert all(abs(a - b) < 1 and free_period == 0 for (a, b), free_period in trials)
-
-
-def test_a_table_is_markdown() -> None:
-    """A head, a rule, a line for each row."""
-    assert table(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
