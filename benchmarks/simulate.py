@@ -36,11 +36,13 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from benchmarks import grid
+from benchmarks.cells import FULL, Cell, Path
+from benchmarks.cells import ROWS as GRID_ROWS
 from benchmarks.common import environment, write_lines
-from benchmarks.grid import Cell, Path
+from benchmarks.grid import LEAD, TIMEOUT
 from benchmarks.puncher import SILENCE
 from benchmarks.statistics import percentile, wilson
+from benchmarks.verdicts import Verdict, judge
 from benchmarks.virtual import Pair, Scene, Site
 from simopen.lab.wire.limit import ICMP_BURST
 
@@ -133,7 +135,7 @@ def _scene(
         round_trip=cell.path.rtt,
         skews=(starts[0], starts[1]),
         loss=cell.path.loss,
-        timeout=grid.TIMEOUT,
+        timeout=TIMEOUT,
         reaction=manner.reaction,
         reaction_spread=manner.spread,
         timer_grain=TIMER_GRAIN,
@@ -151,7 +153,7 @@ def _lateness(chances: random.Random, manner: Manner) -> float:
 
 def _left(pair: Pair, path: Path) -> tuple[float, float]:
     """How many ICMP errors the sites have left when the next punch of the path begins."""
-    seconds = (grid.LEAD + pair.clock.now) / path.at_once
+    seconds = (LEAD + pair.clock.now) / path.at_once
     first, second = (
         min(ICMP_BURST, host.gate.icmp_errors + seconds - host.gate.refused_at)
         for host in pair.hosts
@@ -233,7 +235,7 @@ HEAD = (
 )
 
 
-def table(verdicts: Iterable[grid.Verdict]) -> str:
+def table(verdicts: Iterable[Verdict]) -> str:
     """The classes as Markdown."""
     rows = []
     for verdict in verdicts:
@@ -277,7 +279,7 @@ def record(cell: Cell, cpu: float) -> dict[str, Any]:
 
 def whole(rows: Sequence[str], punches: int, manner: Manner) -> int:
     """Run the grid's cells; 1 if something that is asked is not met."""
-    cells = [cell for row in rows for cell in grid.ROWS[row](grid.FULL) if not cell.path.kernel]
+    cells = [cell for row in rows for cell in GRID_ROWS[row](FULL) if not cell.path.kernel]
     for cell in cells:
         cell.trials = 1
     began = time.monotonic()
@@ -289,7 +291,7 @@ def whole(rows: Sequence[str], punches: int, manner: Manner) -> int:
         "punches_per_second": round(done / seconds),
         "punches_per_second_of_one_cpu": round(len(cells) / sum(cpu)),
     }
-    verdicts = grid.judge(cells)
+    verdicts = judge(cells)
     print(table(verdicts))
     dearest = max(range(len(cells)), key=cpu.__getitem__)
     print(f"\n{rates}\nthe dearest cell, {_name(cells[dearest])}: {_ms(cpu[dearest])} ms a punch")

@@ -8,8 +8,7 @@ from pathlib import Path as FilePath
 
 import pytest
 
-from benchmarks import grid
-from benchmarks.grid import Cell, Path
+from benchmarks.cells import SHORT, Cell, Path, blocked
 from benchmarks.simulate import Manner, compare, differences, read, simulate
 from benchmarks.virtual_tcp import Alarm, Clock
 
@@ -99,7 +98,7 @@ def test_read_takes_what_can_be_simulated(tmp_path: FilePath) -> None:
 
 def test_simulated_sites_are_the_grids() -> None:
     """Every cell of the rows without a kernel has a pair of sites that can be simulated."""
-    found = [cell for cell in grid.blocked(grid.SHORT) if not cell.path.kernel][:1]
+    found = [cell for cell in blocked(SHORT) if not cell.path.kernel][:1]
     found[0].trials = 1
     simulate(found, 3, Manner())
     assert found[0].succeeded == 3
