@@ -316,7 +316,7 @@ class Lane:
             # A later end tells nothing of the path, unless that we refresh too soon.
             self.round_trip = after if self.round_trip is None else min(self.round_trip, after)
             self._unanswered = 0
-        wait = refire_wait(self._options, refusals=self.refusals, round_trip=after, chance=chance)
+        wait = refire_wait(self._options, round_trip=after, chance=chance)
         self._deadline = max(now + wait, self._budget.earliest(now, chance))
 
     def _on_unsent(self, now: float, _chance: float) -> None:

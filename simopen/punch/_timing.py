@@ -26,20 +26,18 @@ def refresh_wait(
     return wait * (1 + options.refresh_spread * (2 * chance - 1))
 
 
-def refire_wait(options: PunchOptions, *, refusals: int, round_trip: float, chance: float) -> float:
+def refire_wait(options: PunchOptions, *, round_trip: float, chance: float) -> float:
     """Seconds to wait after a refusal before the next SYN; mostly none.
 
     Args:
         options: The engine's numbers.
-        refusals: How many there have been, this one included.
         round_trip: Seconds from the refused SYN to its refusal.
         chance: Uniform in [0, 1).
     """
-    since_steady = refusals - options.steady_refusals
-    if since_steady <= 0 or since_steady % 2 == 0 or round_trip < options.jitter_shortest:
+    if chance >= options.jitter_share or round_trip < options.jitter_shortest:
         return 0.0
     bound = min(
         max(options.jitter_round_trips * round_trip, options.jitter_shortest),
         options.jitter_longest,
     )
-    return chance * bound
+    return chance / options.jitter_share * bound

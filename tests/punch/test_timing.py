@@ -72,46 +72,44 @@ def test_refresh_is_spread_both_ways(
     assert wait == pytest.approx(middle * (0.8 + 0.4 * chance))
 
 
-@pytest.mark.parametrize("refusals", [1, 2, 4, 6, 100])
-def test_refires_mostly_wait_for_nothing(refusals: int) -> None:
-    """The first two refires leave at once, and every second one after that."""
-    assert refire_wait(DEFAULTS, refusals=refusals, round_trip=0.04, chance=0.999) == 0
+@pytest.mark.parametrize("chance", [1 / 3, 0.5, 0.999])
+def test_refires_mostly_wait_for_nothing(chance: float) -> None:
+    """Two of three refires leave at once."""
+    assert refire_wait(DEFAULTS, round_trip=0.04, chance=chance) == 0
 
 
-@pytest.mark.parametrize("refusals", [3, 5, 7, 101])
 @pytest.mark.parametrize(
     ("round_trip", "bound"),
     [
         (0.0005, 0.0005),  # a third would be less than the shortest
         (0.0015, 0.0005),
         (0.003, 0.001),
-        (0.009, 0.003),
-        (0.4, 0.003),  # a third would be more than the longest
+        (0.006, 0.002),
+        (0.4, 0.002),  # a third would be more than the longest
     ],
 )
-def test_every_second_refire_is_jittered(refusals: int, round_trip: float, bound: float) -> None:
-    """From the third refusal on every second refire waits up to a third of the round trip."""
-    for chance in (0.0, 0.25, 0.999):
-        wait = refire_wait(DEFAULTS, refusals=refusals, round_trip=round_trip, chance=chance)
-        assert wait == pytest.approx(chance * bound)
+def test_every_third_refire_is_jittered(round_trip: float, bound: float) -> None:
+    """One of three waits for anything up to a third of the round trip."""
+    for chance in (0.0, 0.1, 0.333):
+        wait = refire_wait(DEFAULTS, round_trip=round_trip, chance=chance)
+        assert wait == pytest.approx(3 * chance * bound)
 
 
-@pytest.mark.parametrize("refusals", [1, 2, 3, 4, 5])
-def test_fast_paths_are_not_jittered(refusals: int) -> None:
+def test_fast_paths_are_not_jittered() -> None:
     """Where a refusal takes microseconds nothing is ever added."""
-    assert refire_wait(DEFAULTS, refusals=refusals, round_trip=0.000499, chance=0.999) == 0
+    assert refire_wait(DEFAULTS, round_trip=0.000499, chance=0.333) == 0
 
 
 @bounded
-@given(refusals=st.integers(1, 1000), round_trip=round_trips, chance=chances)
-def test_jitter_is_bounded(refusals: int, round_trip: float, chance: float) -> None:
+@given(round_trip=round_trips, chance=chances)
+def test_jitter_is_bounded(round_trip: float, chance: float) -> None:
     """No refire is held back longer than the longest jitter, nor by less than nothing."""
-    wait = refire_wait(DEFAULTS, refusals=refusals, round_trip=round_trip, chance=chance)
+    wait = refire_wait(DEFAULTS, round_trip=round_trip, chance=chance)
     assert 0 <= wait <= DEFAULTS.jitter_longest
 
 
-def test_steady_state_begins_where_the_options_say() -> None:
-    """With no free refusals already the first refire is jittered."""
-    options = PunchOptions(steady_refusals=0)
-    assert refire_wait(options, refusals=1, round_trip=0.009, chance=0.5) == pytest.approx(0.0015)
-    assert refire_wait(options, refusals=2, round_trip=0.009, chance=0.5) == 0
+@pytest.mark.parametrize(("share", "wait"), [(1.0, 0.001), (0.0, 0.0)])
+def test_jitter_is_given_to_the_share_in_the_options(share: float, wait: float) -> None:
+    """All refires may be jittered, or none."""
+    options = PunchOptions(jitter_share=share)
+    assert refire_wait(options, round_trip=0.009, chance=0.5) == pytest.approx(wait)
