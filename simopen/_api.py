@@ -21,6 +21,8 @@ from .net._pairs import resolve_pairs
 from .net._stream import PeerStream
 from .punch import PunchOptions
 
+_DEFAULTS = PunchOptions()
+
 
 async def connect_peer(
     remote: EndpointsLike,
@@ -156,7 +158,7 @@ async def _punch(
     announce = Telemetry(on_event)
     punch = Punch(
         await _resolve(ours, theirs, began, timeout, announce),
-        options=options or PunchOptions(),
+        options=options or _DEFAULTS,
         began=began,
         timeout=timeout,
         announce=announce,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 from ._errors import UsageError
@@ -67,10 +68,16 @@ def parse_endpoints(value: EndpointsLike, *, role: str) -> tuple[Candidate, ...]
     return candidates
 
 
+@lru_cache(maxsize=256)  # a program that punches a lot names the same hosts again and again
+def numeric_address(host: str) -> IPAddress:
+    """The IP address that ``host`` spells; ``ValueError`` where it is a name."""
+    return ipaddress.ip_address(host)
+
+
 def literal_address(host: str) -> IPAddress | None:
     """The IP address that ``host`` spells, or None where it is a name."""
     try:
-        return ipaddress.ip_address(host)
+        return numeric_address(host)
     except ValueError:
         return None
 

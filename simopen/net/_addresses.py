@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 
-from simopen._endpoints import IPV4, Endpoint, check_one_host, literal_address
+from simopen._endpoints import IPV4, Endpoint, check_one_host, literal_address, numeric_address
 from simopen._errors import SelfConnectionError, UsageError
 
 if TYPE_CHECKING:
@@ -52,8 +51,8 @@ async def resolve(local: Endpoint, remote: Endpoint) -> Addresses:
     found, target = await _first_address(remote, family)
     if found != family:
         raise UsageError(f"local {local} and remote {remote} are of different families")
-    check_one_host(local, ipaddress.ip_address(bound.host), role="local")
-    check_one_host(remote, ipaddress.ip_address(target.host), role="remote")
+    check_one_host(local, numeric_address(bound.host), role="local")
+    check_one_host(remote, numeric_address(target.host), role="remote")
     source = Endpoint(_source_host(family, bound, target), bound.port)
     if source == target:
         raise SelfConnectionError(
@@ -124,4 +123,4 @@ def _with_numeric_zone(endpoint: Endpoint) -> str:
 
 
 def _without_zone(host: str) -> IPAddress:
-    return ipaddress.ip_address(host.partition("%")[0])
+    return numeric_address(host.partition("%")[0])

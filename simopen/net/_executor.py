@@ -84,6 +84,8 @@ class Punch:
         self._runners: list[LaneRunner] = []
         self._chosen: tuple[LaneRunner, PunchReport] | None = None
         self._error: BaseException | None = None
+        self._started: list[anyio.Event] = []  # where lanes race: which have begun,
+        self._unsent: list[anyio.Event] = []  # and which could send nothing
 
     async def run(self) -> tuple[socket.socket, PunchReport]:
         """Punch until connected.
@@ -121,12 +123,26 @@ class Punch:
                 lanes=len(self._pairs),
                 wall_offset=wall_offset,
             )
-            runner = LaneRunner(number, addresses, lane, self._call, self._outranked(number))
+            runner = LaneRunner(
+                number,
+                addresses,
+                lane,
+                self._call,
+                self._outranked(number),
+                self._on_unsent(number),
+            )
             runner.open()
             self._runners.append(runner)
 
     def _outranked(self, number: int) -> Callable[[], bool]:
         return lambda: any(runner.opening for runner in self._runners[:number])
+
+    def _on_unsent(self, number: int) -> Callable[[], None]:
+        def tell() -> None:
+            if self._unsent:  # a lone lane has nobody to tell
+                self._unsent[number].set()
+
+        return tell
 
     def _announce_start(self) -> None:
         first = self._pairs[0]
@@ -157,26 +173,19 @@ class Punch:
             self._close_lanes(but=runner)
 
     async def _race(self) -> None:
+        self._started = [anyio.Event() for _ in self._runners]
+        self._unsent = [anyio.Event() for _ in self._runners]
         async with anyio.create_task_group() as group:
-            previous = None
-            for runner in self._runners:
-                started = anyio.Event()
-                group.start_soon(self._compete, runner, previous, started, group.cancel_scope)
-                previous = runner.unsent, started
+            for number, runner in enumerate(self._runners):
+                group.start_soon(self._compete, number, runner, group.cancel_scope)
         if self._error is not None:
             raise self._error
 
-    async def _compete(
-        self,
-        runner: LaneRunner,
-        previous: tuple[anyio.Event, anyio.Event] | None,
-        started: anyio.Event,
-        scope: CancelScope,
-    ) -> None:
+    async def _compete(self, number: int, runner: LaneRunner, scope: CancelScope) -> None:
         try:
-            if previous is not None and not await self._turn(*previous):
+            if number and not await self._turn(number):
                 return
-            started.set()
+            self._started[number].set()
             await self._drive(runner)
             if self._chosen is not None:
                 scope.cancel()
@@ -187,13 +196,13 @@ class Punch:
                 self._error = self._error or error
                 scope.cancel()
 
-    async def _turn(self, unsent: anyio.Event, started: anyio.Event) -> bool:
+    async def _turn(self, number: int) -> bool:
         """Wait for a lane's turn to start; False if the time allowed ends before it."""
         left = None if self._give_up_at is None else self._give_up_at - time.monotonic()
         with anyio.move_on_after(left) as allowed:
-            await started.wait()
+            await self._started[number - 1].wait()
             with anyio.move_on_after(self._options.lane_delay):
-                await unsent.wait()
+                await self._unsent[number - 1].wait()
         return not allowed.cancelled_caught
 
     def _close_lanes(self, *, but: LaneRunner | None = None) -> None:

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import ipaddress
 import itertools
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import anyio
 
-from simopen._endpoints import IPV4, literal_address
+from simopen._endpoints import IPV4, literal_address, numeric_address
 from simopen._errors import SelfConnectionError, UsageError
 
 from ._addresses import UnresolvedError, resolve
@@ -73,7 +74,7 @@ async def resolve_pairs(
         )
     found = await _resolve_each(combinations)
     pairs = sorted(
-        (place, _rank(addresses), position, addresses)
+        (place, _rank(addresses.remote.host), position, addresses)
         for position, (addresses, ports) in enumerate(found)
         for place, addresses in enumerate(_spread(addresses, ports))
     )
@@ -113,9 +114,12 @@ async def _resolve_each(
         except (UnresolvedError, UsageError) as error:
             outcomes[number] = error
 
-    async with anyio.create_task_group() as group:
-        for number, pair in enumerate(combinations):
-            group.start_soon(one, number, *pair)
+    if len(combinations) == 1:
+        await one(0, *combinations[0])
+    else:
+        async with anyio.create_task_group() as group:
+            for number, pair in enumerate(combinations):
+                group.start_soon(one, number, *pair)
     found: list[tuple[Addresses, Sequence[tuple[int, int]]]] = []
     left_out: list[Exception] = []
     for number, (ours, theirs) in enumerate(combinations):
@@ -144,8 +148,9 @@ def _spread(addresses: Addresses, ports: Sequence[tuple[int, int]]) -> list[Addr
     ]
 
 
-def _rank(addresses: Addresses) -> int:
-    address = ipaddress.ip_address(addresses.remote.host.partition("%")[0])
+@lru_cache(maxsize=256)
+def _rank(host: str) -> int:
+    address = numeric_address(host.partition("%")[0])
     if any(address in network for network in _PRIVATE):
         return 0
     return 2 if address.version == IPV4 else 1

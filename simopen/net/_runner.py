@@ -80,10 +80,10 @@ class LaneRunner:
         lane: The core.
         call: What it shares with the other lanes.
         outranked: Whether a better lane is half-open or open.
+        on_unsent: Called when ``connect()`` has failed here.
 
     Attributes:
         sock: The socket it owns now.
-        unsent: Set once ``connect()`` has failed here.
     """
 
     sock: socket.socket
@@ -95,13 +95,14 @@ class LaneRunner:
         lane: Lane,
         call: Call,
         outranked: Callable[[], bool],
+        on_unsent: Callable[[], None],
     ) -> None:
-        self.unsent = anyio.Event()
         self._number = number
         self._addresses = addresses
         self._lane = lane
         self._call = call
         self._outranked = outranked
+        self._on_unsent = on_unsent
         self._refused_by: Counter[str] = Counter()
         self._unsent_by: Counter[str] = Counter()
         self._half_open_at: float | None = None
@@ -236,7 +237,7 @@ class LaneRunner:
         if code not in _errno.IN_PROGRESS:
             reason = _errno.unsent_reason(code)
             self._unsent_by[reason] += 1
-            self.unsent.set()
+            self._on_unsent()
             self._call.announce(PunchUnsent(at=self._call.at(), lane=self._number, reason=reason))
             return Seen.UNSENT
         self._call.announce(

@@ -87,6 +87,8 @@ class State(enum.Enum):
     ESTABLISHED = enum.auto()
     FAILED = enum.auto()
 
+    __hash__ = object.__hash__  # enum's own is computed in Python at every look-up
+
 
 class Seen(enum.Enum):
     """What a look at the socket showed."""
@@ -112,6 +114,8 @@ class Event(enum.Enum):
     UNSENT = enum.auto()
     HOPELESS = enum.auto()  # nothing but UNSENT for longer than patience allows
     EXPIRED = enum.auto()  # not open, and the time allowed is over
+
+    __hash__ = object.__hash__  # enum's own is computed in Python at every look-up
 
 
 class Action(enum.Enum):
