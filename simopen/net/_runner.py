@@ -19,7 +19,6 @@ import errno
 import random
 import socket
 import time
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -103,8 +102,8 @@ class LaneRunner:
         self._call = call
         self._outranked = outranked
         self._on_unsent = on_unsent
-        self._refused_by: Counter[str] = Counter()
-        self._unsent_by: Counter[str] = Counter()
+        self._refused_by: dict[str, int] = {}
+        self._unsent_by: dict[str, int] = {}
         self._half_open_at: float | None = None
         self._fired_at = self._last_yield = time.monotonic()
 
@@ -212,7 +211,7 @@ class LaneRunner:
 
     def _refused(self, code: int) -> Seen:
         reason = _errno.refusal_reason(code)
-        self._refused_by[reason] += 1
+        self._refused_by[reason] = self._refused_by.get(reason, 0) + 1
         now = time.monotonic()
         self._call.announce(
             PunchRefused(
@@ -236,7 +235,7 @@ class LaneRunner:
             return self._refused(code)
         if code not in _errno.IN_PROGRESS:
             reason = _errno.unsent_reason(code)
-            self._unsent_by[reason] += 1
+            self._unsent_by[reason] = self._unsent_by.get(reason, 0) + 1
             self._on_unsent()
             self._call.announce(PunchUnsent(at=self._call.at(), lane=self._number, reason=reason))
             return Seen.UNSENT

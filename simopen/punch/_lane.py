@@ -59,7 +59,7 @@ from __future__ import annotations
 import enum
 import math
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ._budget import SynBudget
 from ._timing import refire_wait, refresh_wait
@@ -207,14 +207,6 @@ class Lane:
         self._unanswered = 0  # SYNs in a row
         self._unsent_in_row = 0
         self._unsent_since = 0.0
-        self._reactions: Mapping[Event, Callable[[float, float], None]] = {
-            Event.START: self._on_fire,
-            Event.OVERDUE: self._on_overdue,
-            Event.HALF_OPEN: self._on_half_open,
-            Event.OUTRANKED: self._on_outranked,
-            Event.REFUSED: self._on_refused,
-            Event.UNSENT: self._on_unsent,
-        }
 
     def next_deadline(self) -> float:
         """When to look even without news; ``math.inf`` for never."""
@@ -273,8 +265,8 @@ class Lane:
             self.refusals += 1  # here, since at the end of the time the event is another
         if self.state is State.SYN_SENT:
             self._note_whether_sent(seen, now)
-        if reaction := self._reactions.get(event):
-            reaction(now, chance)
+        if reaction := self._REACTIONS.get(event):
+            reaction(self, now, chance)
         self.state = state
         return action
 
@@ -326,3 +318,12 @@ class Lane:
     def _on_unsent(self, now: float, _chance: float) -> None:
         wait = UNSENT_FIRST_WAIT * 2.0 ** min(self._unsent_in_row - 1, 10)
         self._deadline = now + min(wait, UNSENT_LONGEST_WAIT)
+
+    _REACTIONS: ClassVar[Mapping[Event, Callable[[Lane, float, float], None]]] = {
+        Event.START: _on_fire,
+        Event.OVERDUE: _on_overdue,
+        Event.HALF_OPEN: _on_half_open,
+        Event.OUTRANKED: _on_outranked,
+        Event.REFUSED: _on_refused,
+        Event.UNSENT: _on_unsent,
+    }
