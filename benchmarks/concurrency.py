@@ -1,25 +1,27 @@
 """A thousand punches at once: the time they take, beside plain connects, and the memory they hold.
 
-Two hosts, a round trip of 20 ms, one process in each for each loop. Both get the *go*, a moment on
-the clock that all namespaces of a machine share, and punch a thousand distinct pairs of ports at
-once; the time counts from the go to the last stream on either side. Rounds of it alternate with
-rounds of the yardstick, on asyncio whatever the loop: a thousand ``loop.sock_connect`` at once
-towards one listener, from the go to the last connect or accept. Everything is reset between rounds.
-The wire is a process of its own, in real time, on the same cores: with thousands of packets under
-way it takes most of one.
+Two hosts, one process in each for each loop. Both get the *go*, a moment on the clock that all
+namespaces of a machine share, and punch a thousand distinct pairs of ports at once; the time counts
+from the go to the last stream on either side. The hosts stand *open*, so that each refuses a SYN
+that comes before its own, or behind *firewalls* that drop it. Rounds alternate with rounds of the
+yardstick, on asyncio whatever the loop and between open hosts: a thousand
+``asyncio.open_connection`` at once towards one ``asyncio.start_server``, from the go to the last
+stream on either side. Everything is reset between rounds. The wire is a process of its own, in real
+time, on the same cores: with thousands of packets under way it takes most of one.
 
 *Memory* is the growth of the resident set from after one punch to a thousand that have waited a
 second for an address that nobody has, in a process of its own. What the kernel holds for the
 sockets is not in it.
 
 ``python -m benchmarks.concurrency [--quick]`` prints the table and writes
-``results/concurrency.jsonl``: one line for the environment, then one a loop.
+``results/concurrency.jsonl``: one line for the environment, then one a row.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import resource
 import socket
 import struct
@@ -40,12 +42,14 @@ from benchmarks.display import progress_bar, table
 from benchmarks.workers import Answer, Worker, ask_both, serve
 from simopen import lab
 
-RTT = 0.020  # seconds
+RTTS = (0.020, 0.100)  # seconds
+SITES: dict[str, lab.Gateway | None] = {"open": None, "firewalls": lab.Firewall()}
 PUNCHES = 1_000
 FIRST_PORT = 10_000
 LISTEN_PORT = 9_000
 BACKLOG = 4_096
 NOBODY = "203.0.113.99"  # in the lab's internet, where it is dropped
+FAST = lab.Link()
 LEAD = 0.2  # seconds from the order to the go
 WAITED = 1.0  # seconds until memory is looked at
 TIMEOUT = 30.0  # seconds a round may take
@@ -80,7 +84,7 @@ class Side:
 
     def __init__(self) -> None:
         self._streams: list[simopen.PeerStream] = []
-        self._sockets: list[socket.socket] = []
+        self._writers: list[asyncio.StreamWriter] = []
 
     async def punch(self, remote: str, local: str, at: float) -> Answer:
         """Punch all pairs of ports at a moment; when the last had its stream."""
@@ -107,28 +111,29 @@ class Side:
 
     async def listen(self, at: float) -> Answer:
         """Accept as many plain connects; when the last was accepted."""
-        loop = asyncio.get_running_loop()
         measured = Measured()
-        with socket.create_server(("", LISTEN_PORT), backlog=BACKLOG) as listener:
-            listener.setblocking(False)
+        done = asyncio.Event()
+
+        def accepted(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self._writers.append(writer)
+            measured.last = time.monotonic()
+            if len(self._writers) == PUNCHES:
+                done.set()
+
+        server = await asyncio.start_server(accepted, "0.0.0.0", LISTEN_PORT, backlog=BACKLOG)  # noqa: S104  # a host of the lab
+        async with server:
             with anyio.move_on_after(at + TIMEOUT - time.monotonic()):
-                while len(self._sockets) < PUNCHES:
-                    self._sockets.append((await loop.sock_accept(listener))[0])
-                    measured.last = time.monotonic()
-        return measured.answer(len(self._sockets))
+                await done.wait()
+            answer = measured.answer(len(self._writers))
+            server.close()
+        return answer
 
     async def connect(self, remote: str, at: float) -> Answer:
         """Connect plainly at a moment, all at once; when the last was connected."""
-        loop = asyncio.get_running_loop()
-        connected = 0
 
         async def one() -> None:
-            nonlocal connected
-            sock = socket.socket()
-            self._sockets.append(sock)
-            sock.setblocking(False)
-            await loop.sock_connect(sock, (remote, LISTEN_PORT))
-            connected += 1
+            _, writer = await asyncio.open_connection(remote, LISTEN_PORT)
+            self._writers.append(writer)
             measured.last = time.monotonic()
 
         await anyio.sleep(at - time.monotonic())
@@ -137,18 +142,17 @@ class Side:
             async with anyio.create_task_group() as group:
                 for _ in range(PUNCHES):
                     group.start_soon(one)
-        return measured.answer(connected)
+        return measured.answer(len(self._writers))
 
     async def let_go(self) -> Answer:
         """Reset all that is held, so that the next round finds the ports as this one did."""
         for stream in self._streams:
             reset_on_close(stream.extra(SocketAttribute.raw_socket))  # noqa: S610  # anyio's, not Django's
             await anyio.aclose_forcefully(stream)
-        for sock in self._sockets:
-            reset_on_close(sock)
-            sock.close()
+        for writer in self._writers:
+            writer.transport.abort()
         self._streams.clear()
-        self._sockets.clear()
+        self._writers.clear()
         return {}
 
 
@@ -245,10 +249,12 @@ class Rounds:
 
 @dataclass
 class Cell:
-    """What one loop did.
+    """What one loop did over one path.
 
     Attributes:
         loop: The event loop.
+        sites: What stands in front of the hosts.
+        rtt: The round trip, in seconds.
         punches: Its rounds.
         plain: The yardstick's, between them.
         resident: Bytes before the punches that wait, and with them.
@@ -256,6 +262,8 @@ class Cell:
     """
 
     loop: str
+    sites: str
+    rtt: float
     punches: Rounds = field(default_factory=Rounds)
     plain: Rounds = field(default_factory=Rounds)
     resident: tuple[int, int] = (0, 0)
@@ -266,35 +274,37 @@ class Cell:
         ratio = self.punches.rate / self.plain.rate
         met = ratio >= RATIO_ASKED and None not in self.punches.times
         return [
-            *(self.loop, *self.punches.cells(), f"{median(self.punches.syns):.1f}"),
+            *(self.loop, self.sites, f"{self.rtt * 1000:g}"),
+            *(*self.punches.cells(), f"{median(self.punches.syns):.1f}"),
             *(*self.plain.cells(), f"{ratio:.2f}", f"{RATIO_ASKED:g}", "yes" if met else "NO"),
             f"{(self.resident[1] - self.resident[0]) / PUNCHES / 1024:.1f}",
         ]
 
 
 HEAD = (
-    *("loop", "punches met", "median, s", "a second", "CPU, s", "SYNs each a side"),
+    *("loop", "sites", "RTT, ms"),
+    *("punches met", "median, s", "a second", "CPU, s", "SYNs each a side"),
     *("plain connects", "median, s", "a second", "CPU, s"),
     *("ratio", "asked", "met", "KiB a waiting punch"),
 )
 
 
 class Bench:
-    """The processes of one loop, and of its yardstick, in two hosts."""
+    """The processes of one loop in two hosts, and those of the yardstick in two others."""
 
-    def __init__(self, net: lab.TwoHosts, cell: Cell) -> None:
-        self._net = net
+    def __init__(self, net: lab.Network, plain: lab.TwoHosts, cell: Cell) -> None:
+        self._hosts = net["a"], net["b"]
+        self._plain_hosts = plain.a, plain.b
         self._cell = cell
 
     async def start(self) -> None:
         """Bring them up."""
-        hosts = self._net.a, self._net.b
-        self._punchers = await pair(hosts, self._cell.loop)
-        self._plain = await pair(hosts, "asyncio")
+        self._punchers = await pair(self._hosts, self._cell.loop)
+        self._plain = await pair(self._plain_hosts, "asyncio")
 
     async def punch(self) -> None:
         """One round of punches."""
-        a, b = self._net.a.ipv4, self._net.b.ipv4
+        a, b = (host.ipv4 for host in self._hosts)
         await self._round(
             self._punchers,
             self._cell.punches,
@@ -304,7 +314,7 @@ class Bench:
 
     async def connect(self) -> None:
         """One round of the yardstick."""
-        connect = {"what": "connect", "remote": self._net.b.ipv4}
+        connect = {"what": "connect", "remote": self._plain_hosts[1].ipv4}
         await self._round(self._plain, self._cell.plain, connect, {"what": "listen"})
 
     async def _round(
@@ -319,8 +329,8 @@ class Bench:
 
     async def wait(self) -> None:
         """Look at the memory of punches that wait."""
-        worker = await Worker.start(self._net.a, MODULE, self._cell.loop)
-        answer = await worker.ask("waiting", local=self._net.a.ipv4)
+        worker = await Worker.start(self._hosts[0], MODULE, self._cell.loop)
+        answer = await worker.ask("waiting", local=self._hosts[0].ipv4)
         self._cell.resident = answer["before"], answer["with"]
 
 
@@ -330,11 +340,15 @@ async def pair(hosts: Iterable[lab.Host], loop: str) -> tuple[Worker, Worker]:
     return first, second
 
 
-async def measure(loop: str, rounds: int, progress: Callable[[], None]) -> Cell:
-    """All of one loop."""
-    cell = Cell(loop)
-    async with lab.two_hosts(RTT / 2) as net:
-        bench = Bench(net, cell)
+async def measure(cell: Cell, rounds: int, progress: Callable[[], None]) -> None:
+    """All rounds of one cell."""
+    link = lab.Link(latency=cell.rtt / 2)
+    sites = [
+        lab.Site(f"site-{name}", hosts=[name], gateway=SITES[cell.sites], link=link, downlink=FAST)
+        for name in "ab"
+    ]
+    async with lab.network(sites) as net, lab.two_hosts(cell.rtt / 2) as plain:
+        bench = Bench(net, plain, cell)
         await bench.start()
         for number in range(WARM_UPS + rounds):
             if number == WARM_UPS:
@@ -344,24 +358,24 @@ async def measure(loop: str, rounds: int, progress: Callable[[], None]) -> Cell:
             progress()
         await bench.wait()
         progress()
-    return cell
 
 
 async def run(loops: Sequence[str], rounds: int) -> None:
-    """All loops, the table, the file."""
-    found: list[Cell] = []
+    """All loops and paths, the table, the file."""
+    found = [Cell(loop, sites, rtt) for loop, sites, rtt in itertools.product(loops, SITES, RTTS)]
     with progress_bar() as progress:
-        task = progress.add_task("", total=len(loops) * (WARM_UPS + rounds + 1))
-        for loop in loops:
-            progress.update(task, description=loop)
-            found.append(await measure(loop, rounds, lambda: progress.advance(task)))
+        task = progress.add_task("", total=len(found) * (WARM_UPS + rounds + 1))
+        for cell in found:
+            what = f"{cell.loop}, {cell.sites}, {cell.rtt * 1000:g} ms"
+            progress.update(task, description=what)
+            await measure(cell, rounds, lambda: progress.advance(task))
     print(table(HEAD, (cell.row() for cell in found)))
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = max(cell.files for cell in found)
     print(
         f"\nopen files: {most:,} in one process; limits here: {limits[0]:,} and {limits[1]:,} hard"
     )
-    head = environment() | {"punches": PUNCHES, "rtt": RTT, "open_files_limit": limits}
+    head = environment() | {"punches": PUNCHES, "open_files_limit": limits}
     write_lines("concurrency.jsonl", [head, *map(asdict, found)], quick=rounds < ROUNDS)
 
 

@@ -173,6 +173,9 @@ async def _resolve(
     timeout: float | None,  # noqa: ASYNC109 - as connect_peer
     announce: Telemetry,
 ) -> tuple[Addresses, ...]:
+    names = [each for each, *_ in (*theirs, *ours) if literal_address(each.host) is None]
+    if not names:
+        return await resolve_pairs(ours, theirs)
     kind: type[PeerConnectError] = PeerTimeoutError
     reason = "no answer from the resolver in the time allowed"
     with anyio.move_on_after(timeout):
@@ -182,7 +185,6 @@ async def _resolve(
             kind, reason = NameResolutionError, str(error)
     local, remote = ours[0][0], theirs[0][0]
     report = PunchReport(local=local, remote=remote, elapsed=time.monotonic() - began)
-    names = (each for each, *_ in (*theirs, *ours) if literal_address(each.host) is None)
-    diagnosis = name_not_resolved(local, next(names, remote), reason)
+    diagnosis = name_not_resolved(local, names[0], reason)
     announce(PunchFailed(at=report.elapsed, report=report, diagnosis=diagnosis))
     raise kind(report=report, diagnosis=diagnosis)

@@ -66,6 +66,8 @@ async def resolve_pairs(
         SelfConnectionError: Every pair is one socket address twice.
         UnresolvedError: No name resolves.
     """
+    if len(local) == len(remote) == len(local[0]) == len(remote[0]) == 1:
+        return (await resolve(local[0][0], remote[0][0]),)  # the usual call has nothing to order
     _check_ranges(local, remote)
     combinations = [(ours, theirs) for theirs in remote for ours in _counterparts(theirs, local)]
     if (lanes := sum(len(ours) for ours, _ in combinations)) > MAX_LANES:
@@ -114,12 +116,9 @@ async def _resolve_each(
         except (UnresolvedError, UsageError) as error:
             outcomes[number] = error
 
-    if len(combinations) == 1:
-        await one(0, *combinations[0])
-    else:
-        async with anyio.create_task_group() as group:
-            for number, pair in enumerate(combinations):
-                group.start_soon(one, number, *pair)
+    async with anyio.create_task_group() as group:
+        for number, pair in enumerate(combinations):
+            group.start_soon(one, number, *pair)
     found: list[tuple[Addresses, Sequence[tuple[int, int]]]] = []
     left_out: list[Exception] = []
     for number, (ours, theirs) in enumerate(combinations):

@@ -19,7 +19,14 @@ def cell(punches: list[float | None], plain: list[float | None]) -> Cell:
     connected = [0 if time is None else PUNCHES for time in punches]
     rounds = Rounds(punches, connected, [1.0] * len(punches), [1.5] * len(punches))
     yardstick = Rounds(plain, [PUNCHES] * len(plain), [1.0] * len(plain), [0.0] * len(plain))
-    return Cell("asyncio", rounds, yardstick, resident=(1_000_000, 1_000_000 + 8 * 1024 * PUNCHES))
+    return Cell(
+        "asyncio",
+        "open",
+        0.02,
+        rounds,
+        yardstick,
+        resident=(1_000_000, 1_000_000 + 8 * 1024 * PUNCHES),
+    )
 
 
 def test_a_round_lasts_from_the_go_to_the_last_of_either_side() -> None:
