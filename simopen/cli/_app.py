@@ -67,9 +67,11 @@ def connect(
     Parameters
     ----------
     remote
-        The peer as this host reaches it: host:port or [v6]:port.
+        The peer as this host reaches it: host:port or [v6]:port. A range of ports
+        (host:40000-40003) races that many pairs, a list (one,other) several addresses.
     local
         The endpoint to connect from, for example 0.0.0.0:40000; the peer's REMOTE names its port.
+        With as many ports as REMOTE; a list may have one of each family (0.0.0.0:40000,[::]:40000).
     timeout
         Seconds to wait for the connection; without it, until interrupted.
     json

@@ -98,7 +98,7 @@ async def _connect(
         group.start_soon(_tick, display, traffic)
         try:
             stream = await simopen.connect_peer(
-                remote, local=local, timeout=timeout, on_event=on_event
+                remote.split(","), local=local.split(","), timeout=timeout, on_event=on_event
             )
         except simopen.UsageError as error:
             wrong_use = error  # raised below, free of the task group's wrapping

@@ -109,7 +109,7 @@ class PlainDisplay(Display):
 
     def started(self, event: simopen.PunchStarted) -> None:
         """One line."""
-        self._line(f"connecting {event.local} <-> {event.remote}")
+        self._line(f"connecting {event.local} <-> {event.remote}{more_pairs(event)}")
 
     def connected(self, event: simopen.PunchConnected) -> None:
         """One line with the report."""
@@ -171,7 +171,8 @@ class LiveDisplay(Display):
     def started(self, event: simopen.PunchStarted) -> None:
         """Name the endpoints."""
         local, remote = escape(str(event.local)), escape(str(event.remote))
-        self._say(f"[bold]{local}[/] <-> [bold]{remote}[/], nobody listening")
+        more = more_pairs(event)
+        self._say(f"[bold]{local}[/] <-> [bold]{remote}[/]{more}, nobody listening")
 
     def connected(self, event: simopen.PunchConnected) -> None:
         """Show the report."""
@@ -269,6 +270,11 @@ def write_line(out: TextIO, text: str) -> None:
     with contextlib.suppress(OSError):
         out.write(f"{text}\n")
         out.flush()
+
+
+def more_pairs(event: simopen.PunchStarted) -> str:
+    """What is raced besides the pair of endpoints that is named."""
+    return f" and {count(event.lanes - 1, 'more pair')}" if event.lanes > 1 else ""
 
 
 def failure_lines(error: Failure) -> list[str]:

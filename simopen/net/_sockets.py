@@ -118,6 +118,21 @@ def _bind_text(code: int, local: Endpoint, state: str | None) -> str:
         return (
             f"local port {local.port} needs a privilege this process lacks: choose one from 1024 on"
         )
-    if code in (errno.EMFILE, errno.ENFILE):
-        return "no more sockets: the limit on open files is reached; raise it (ulimit -n)"
+    if code == errno.EMFILE:
+        limit = f" ({files:,})" if (files := _file_limit()) else ""
+        return (
+            f"no more sockets: this process has reached its limit on open files{limit}; a punch "
+            "takes one for each lane, and one more for a moment: raise it (ulimit -n)"
+        )
+    if code == errno.ENFILE:
+        return "no more sockets: the whole system has reached its limit on open files"
     return f"{local} cannot be bound: {os.strerror(code)}"
+
+
+def _file_limit() -> int | None:
+    """How many descriptors this process may have, where the system tells."""
+    try:
+        import resource  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return None
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

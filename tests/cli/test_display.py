@@ -53,6 +53,15 @@ def test_plain_lines() -> None:
     assert lines[4] == "simopen: done; sent 1,500,000 bytes, received 20 bytes"
 
 
+@pytest.mark.parametrize(("lanes", "more"), [(2, " and 1 more pair"), (4, " and 3 more pairs")])
+def test_several_pairs_are_counted(lanes: int, more: str) -> None:
+    """The first pair of endpoints is named, the others are counted."""
+    out = io.StringIO()
+    started = PunchStarted(at=0.0, local=LOCAL, remote=REMOTE, lanes=lanes, timeout=None)
+    PlainDisplay(out).on_event(started)
+    assert out.getvalue().rstrip().endswith(f"192.0.2.2:40001{more}")
+
+
 def test_a_terminal() -> None:
     """Endpoints, report and end stay; brackets of IPv6 are not taken for markup."""
     out = io.StringIO()
