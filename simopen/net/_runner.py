@@ -176,6 +176,8 @@ class LaneRunner:
                 await anyio.wait_writable(self.sock)
         else:
             await anyio.sleep(deadline - now)
+        if self.sock.fileno() == -1:  # another lane has won, and our cancellation is on its way
+            raise anyio.ClosedResourceError
         self._last_yield = time.monotonic()
 
     def _look(self) -> Seen:
