@@ -6,7 +6,6 @@ Pure: a report in, a :class:`Diagnosis` out, by the first row of a table that fi
 from __future__ import annotations
 
 import enum
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -183,9 +182,7 @@ def diagnose(report: PunchReport, *, pair_state: str | None = None) -> Diagnosis
         pair_state: The TCP state of a socket that occupies our very port pair, where known.
     """
     if report.lanes:
-        causes = [(_FURTHEST.index(_row_of(lane).cause), lane) for lane in report.lanes]
-        _, furthest = min(causes, key=operator.itemgetter(0))
-        found = diagnose(furthest, pair_state=pair_state)
+        found = diagnose(furthest(report), pair_state=pair_state)
         return replace(found, tried=_tried(report), came_back=_came_back(report))
     row = _row_of(report)
     words = {
@@ -201,6 +198,12 @@ def diagnose(report: PunchReport, *, pair_state: str | None = None) -> Diagnosis
         explanation=row.explanation.format(**words),
         advice=row.advice.format(**words),
     )
+
+
+def furthest(report: PunchReport) -> PunchReport:
+    """The lane that came nearest to a connection, which the diagnosis is about."""
+    lanes = report.lanes or (report,)
+    return min(lanes, key=lambda lane: _FURTHEST.index(_row_of(lane).cause))
 
 
 def _row_of(report: PunchReport) -> _Row:

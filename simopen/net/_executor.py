@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.lowlevel
 
-from simopen._diagnosis import Cause, diagnose
+from simopen._diagnosis import Cause, diagnose, furthest
 from simopen._errors import PeerConnectError, PeerTimeoutError
 from simopen._events import PunchConnected, PunchFailed, PunchStarted
 from simopen._report import PunchReport, together
@@ -225,7 +225,8 @@ class Punch:
         report = lanes[0] if len(lanes) == 1 else together(lanes[0], lanes)
         diagnosis = diagnose(report)
         if diagnosis.cause is Cause.PAIR_IN_USE:
-            state = _port_state.pair_state(report.local, report.remote)
+            lane = furthest(report)
+            state = _port_state.pair_state(lane.local, lane.remote)
             diagnosis = diagnose(report, pair_state=state)
         self._call.announce(PunchFailed(at=report.elapsed, report=report, diagnosis=diagnosis))
         timed_out = self._timeout is not None and report.elapsed >= self._timeout
