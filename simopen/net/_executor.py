@@ -175,11 +175,13 @@ class Punch:
     async def _race(self) -> None:
         self._started = [anyio.Event() for _ in self._runners]
         self._unsent = [anyio.Event() for _ in self._runners]
-        async with anyio.create_task_group() as group:
-            for number, runner in enumerate(self._runners):
-                group.start_soon(self._compete, number, runner, group.cancel_scope)
-        if self._error is not None:
-            raise self._error
+        try:
+            async with anyio.create_task_group() as group:
+                for number, runner in enumerate(self._runners):
+                    group.start_soon(self._compete, number, runner, group.cancel_scope)
+        finally:  # as in a lone lane, an error is not lost to a cancellation of that moment
+            if self._error is not None:
+                raise self._error
 
     async def _compete(self, number: int, runner: LaneRunner, scope: CancelScope) -> None:
         try:
