@@ -28,7 +28,7 @@ from ._addresses import UnresolvedError, resolve
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from simopen._endpoints import Candidate
+    from simopen._endpoints import Candidate, Endpoint
 
     from ._addresses import Addresses
 
@@ -80,7 +80,10 @@ async def resolve_pairs(
         for position, (addresses, ports) in enumerate(found)
         for place, addresses in enumerate(_spread(addresses, ports))
     )
-    return tuple(dict.fromkeys(addresses for *_, addresses in pairs))
+    first: dict[tuple[Endpoint, Endpoint], Addresses] = {}
+    for *_, addresses in pairs:  # a wildcard and the address it stands for are one pair
+        first.setdefault((addresses.source, addresses.remote), addresses)
+    return tuple(first.values())
 
 
 def _check_ranges(local: Sequence[Candidate], remote: Sequence[Candidate]) -> None:
