@@ -55,6 +55,9 @@ bench-full: $(READY)  ## the benchmarks with all their trials and the grid drawn
 	$(BIN)/python -m benchmarks.connect
 	$(BIN)/python -m benchmarks.stream
 	$(BIN)/python -m benchmarks.wire
+	$(BIN)/python -m benchmarks.waiting
+	$(BIN)/python -m benchmarks.concurrency
+	$(BIN)/python -m benchmarks.simulate
 	$(BIN)/python -m benchmarks.grid --full; met=$$?; \
 		$(BIN)/python -m benchmarks.heatmap && exit $$met
 
