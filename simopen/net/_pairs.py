@@ -1,6 +1,6 @@
 """Which pairs of endpoints a call races, and in which order.
 
-Every local address is paired with every address of the peer that has its family, port by port. Both
+Every address of the peer is paired with the local one of its family, port by port. Both
 hosts must come to the same order by themselves, for the choice of a winner rests on it
 (:mod:`._executor`); so it is made of what both see alike:
 
@@ -28,10 +28,11 @@ from ._addresses import UnresolvedError, resolve
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from simopen._endpoints import Candidate, Endpoint
+    from simopen._endpoints import Candidate
 
     from ._addresses import Addresses
 
+FAMILIES = 2  # IPv4 and IPv6
 MAX_LANES = 16  # each is a mapping in a NAT; carriers' leave a subscriber a few dozen (RFC 6888)
 
 # What counts as private: RFC 1918, RFC 6598 (shared by a carrier's customers), link-local,
@@ -61,13 +62,15 @@ async def resolve_pairs(
     ourselves, is left out.
 
     Raises:
-        UsageError: The ranges of ports differ in length, a candidate has no counterpart of its
-            family, there are too many pairs, or as :func:`._addresses.resolve`.
+        UsageError: Several local addresses have one family, the ranges of ports differ in length,
+            a candidate has no counterpart of its family, there are too many pairs, or as
+            :func:`._addresses.resolve`.
         SelfConnectionError: Every pair is one socket address twice.
         UnresolvedError: No name resolves.
     """
     if len(local) == len(remote) == len(local[0]) == len(remote[0]) == 1:
         return (await resolve(local[0][0], remote[0][0]),)  # the usual call has nothing to order
+    _check_families(local)
     _check_ranges(local, remote)
     combinations = [(ours, theirs) for theirs in remote for ours in _counterparts(theirs, local)]
     if (lanes := sum(len(ours) for ours, _ in combinations)) > MAX_LANES:
@@ -80,10 +83,18 @@ async def resolve_pairs(
         for position, (addresses, ports) in enumerate(found)
         for place, addresses in enumerate(_spread(addresses, ports))
     )
-    first: dict[tuple[Endpoint, Endpoint], Addresses] = {}
-    for *_, addresses in pairs:  # a wildcard and the address it stands for are one pair
-        first.setdefault((addresses.source, addresses.remote), addresses)
-    return tuple(first.values())
+    return tuple(dict.fromkeys(addresses for *_, addresses in pairs))
+
+
+def _check_families(local: Sequence[Candidate]) -> None:
+    """One local address of each family: with two the hosts could not agree on an order."""
+    hosts = [ours[0].host for ours in local]
+    families = [address.version for host in hosts if (address := literal_address(host))]
+    if len(hosts) > FAMILIES or len(families) > len(set(families)):
+        raise UsageError(
+            f"local has several addresses of one family ({', '.join(hosts)}): give one of each; "
+            "a wildcard stands for all of its family"
+        )
 
 
 def _check_ranges(local: Sequence[Candidate], remote: Sequence[Candidate]) -> None:

@@ -123,13 +123,26 @@ async def test_no_more_than_sixteen_are_raced() -> None:
     [
         ("127.0.0.1:1", ["127.0.0.2:3", "127.0.0.2:3"]),
         ("127.0.0.1:1", ["192.0.2.9:3", "both.example:3"]),
-        (["127.0.0.1:1", "0.0.0.0:1"], "127.0.0.2:3"),
     ],
 )
 async def test_duplicates_are_one(local: EndpointsLike, remote: EndpointsLike) -> None:
-    """Also a name beside its address, and a wildcard beside the address it stands for."""
+    """Also a name beside its address."""
     (found,) = await pairs(local, remote)
     assert found.source == Endpoint("127.0.0.1", 1)
+
+
+@pytest.mark.parametrize(
+    "local",
+    [
+        ["127.0.0.1:1", "0.0.0.0:1"],
+        ["[::1]:1", "[::]:1"],
+        ["127.0.0.1:1", "[::1]:1", "localhost:1"],
+    ],
+)
+async def test_one_local_address_of_each_family(local: list[str]) -> None:
+    """With two the hosts could not agree on an order; the error says what to give."""
+    with pytest.raises(UsageError, match="give one of each"):
+        await pairs(local, "127.0.0.2:3")
 
 
 async def test_both_hosts_have_one_order() -> None:

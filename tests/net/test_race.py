@@ -1,5 +1,8 @@
+"""Several lanes of one call, on real sockets."""
+
 from __future__ import annotations
 
+import errno
 import socket
 
 import anyio
@@ -7,6 +10,7 @@ import pytest
 
 import simopen
 from simopen import Cause, PeerConnectError, PeerTimeoutError, PunchOptions
+from simopen.net import _sockets
 from tests.helpers import free_port, no_socket_left, silent_endpoint
 
 pytestmark = pytest.mark.anyio
@@ -64,3 +68,102 @@ async def test_the_state_of_the_pair_in_use_is_told() -> None:
             )
         await stream.aclose()
     assert caught.value.diagnosis.cause is Cause.PAIR_IN_USE
+
+
+async def test_a_lane_follows_at_once_one_that_can_send_nothing() -> None:
+    """Nothing is waited for behind a lane without a way to its remote."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        remote = ["10.0.0.1:3", server.getsockname()]
+        stream = await simopen.connect_peer(
+            remote,
+            local=f"127.0.0.1:{free_port()}",
+            timeout=20,
+            options=PunchOptions(lane_delay=10),
+        )
+        assert stream.report.elapsed < 5
+        assert [lane.unsent > 0 for lane in stream.report.lanes] == [True, False]
+        await stream.aclose()
+
+
+async def test_a_taken_port_ends_the_call_before_anything_is_sent() -> None:
+    """The port is named, and the others of the range are free again."""
+    events: list[simopen.Event] = []
+    with socket.create_server(("127.0.0.1", 0)) as taken, no_socket_left():
+        last = taken.getsockname()[1]
+        with pytest.raises(simopen.LocalBindError, match=f"port {last} is taken"):
+            await simopen.connect_peer(
+                f"127.0.0.2:{last - 1}-{last}",
+                local=f"127.0.0.1:{last - 1}-{last}",
+                on_event=events.append,
+            )
+    assert events == []
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.001, 0.05, 0.15, 0.3])
+async def test_cancellation_leaves_nothing(seconds: float) -> None:
+    """At whatever moment: no socket, no port, no task."""
+    first = free_port()
+    with silent_endpoint() as silent, no_socket_left():
+        remote: list[str | tuple[str, int]] = [silent, f"127.0.0.1:{free_port()}"]
+        with anyio.move_on_after(seconds) as scope:
+            await simopen.connect_peer(remote, local=f"127.0.0.1:{first}")
+        assert scope.cancelled_caught
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", first))
+
+
+async def test_a_cancellation_as_it_connects_leaves_nothing() -> None:
+    """The winner too is closed if its caller is gone."""
+    with socket.create_server(("127.0.0.1", 0)) as server, no_socket_left():
+        with anyio.CancelScope() as scope:
+
+            def cancel(event: simopen.Event) -> None:
+                if isinstance(event, simopen.PunchAttempt):
+                    scope.cancel()
+
+            await simopen.connect_peer(
+                [server.getsockname(), f"127.0.0.1:{free_port()}"],
+                local=f"127.0.0.1:{free_port()}",
+                on_event=cancel,
+            )
+        assert scope.cancelled_caught
+
+
+@pytest.mark.parametrize("lane", [0, 1])
+async def test_an_error_of_the_callback_in_any_lane(lane: int) -> None:
+    """It comes out as itself, not in a group, and all is closed."""
+
+    def fail(event: simopen.Event) -> None:
+        if isinstance(event, simopen.PunchAttempt) and event.lane == lane:
+            raise LookupError("mine")
+
+    with silent_endpoint() as silent, no_socket_left(), pytest.raises(LookupError, match="mine"):
+        await simopen.connect_peer(
+            [silent, f"127.0.0.1:{free_port()}"],
+            local=f"127.0.0.1:{free_port()}",
+            on_event=fail,
+            timeout=5,
+        )
+
+
+async def test_the_limit_on_files_does_not_end_a_punch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no descriptor for a fresh socket, the silent one's is used."""
+    real = _sockets.open_punch_socket
+    opened = 0
+
+    def scarce(family: socket.AddressFamily, local: simopen.Endpoint) -> socket.socket:
+        nonlocal opened
+        opened += 1
+        if opened % 2 == 0:  # the first try of each refresh
+            raise simopen.LocalBindError(errno.EMFILE, "no more", local=local, state=None)
+        return real(family, local)
+
+    monkeypatch.setattr(_sockets, "open_punch_socket", scarce)
+    with silent_endpoint() as silent, no_socket_left(), pytest.raises(PeerTimeoutError) as caught:
+        await simopen.connect_peer(
+            silent,
+            local=f"127.0.0.1:{free_port()}",
+            timeout=0.5,
+            options=PunchOptions(refresh_first=0.1),
+        )
+    assert caught.value.report.refreshes >= 2
