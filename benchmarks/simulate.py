@@ -42,7 +42,7 @@ from benchmarks.common import environment, write_lines
 from benchmarks.grid import LEAD, TIMEOUT
 from benchmarks.puncher import SILENCE
 from benchmarks.statistics import percentile, wilson
-from benchmarks.verdicts import Verdict, judge
+from benchmarks.verdicts import Verdict, judge, markdown
 from benchmarks.virtual import Pair, Scene, Site
 from simopen.lab.wire.limit import ICMP_BURST
 
@@ -254,11 +254,7 @@ def table(verdicts: Iterable[Verdict]) -> str:
             str(sum(cell.false for cell in cells)),
             "yes" if verdict.row()[1] else "NO",
         ))  # fmt: skip
-    return _markdown(HEAD, rows)
-
-
-def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+    return markdown(HEAD, rows)
 
 
 def _ms(seconds: float) -> str:
@@ -373,7 +369,7 @@ def compare(lab: Sequence[Cell], simulated: Sequence[Cell]) -> str:
         ))  # fmt: skip
     marks = ", ".join(f"{number} in {what}" for what, number in sorted(count.items())) or "none"
     return (
-        f"{_markdown(AGAINST_HEAD, rows)}\n\n{len(rows)} cells; that differ: {marks}. "
+        f"{markdown(AGAINST_HEAD, rows)}\n\n{len(rows)} cells; that differ: {marks}. "
         f"The lab is later by {_ms(percentile(later, 50))} ms (median of the cells; "
         f"from {_ms(percentile(later, 5))} to {_ms(percentile(later, 95))} in 90 % of them)."
     )
