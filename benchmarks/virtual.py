@@ -13,7 +13,8 @@ is modelled is what decides a punch:
   acts. As in Linux half-open is no news: only a look shows it.
 - **Application**: writes once, some time after the hand-over, or never.
 
-Closing a connection and conntrack's own state machine are left out.
+:mod:`benchmarks.virtual_race` lets several lanes of a host race. Closing a connection and
+conntrack's own state machine are left out.
 
 What happens often is cheap: packets are tuples, an :class:`~benchmarks.virtual_tcp.Alarm` that is
 put off costs nothing, looks are kept only if asked for, and time stops when nothing can change.
@@ -176,6 +177,7 @@ class Scene:
         rst_ends_session: Likewise.
         icmp_errors: Likewise, at the beginning, of both sites.
         options: Of both engines.
+        lanes: How many lanes of a host share the engine's SYNs, this one included.
         seed: Of all that is random.
     """
 
@@ -192,6 +194,7 @@ class Scene:
     rst_ends_session: bool = False
     icmp_errors: tuple[float, float] = (math.inf, math.inf)
     options: PunchOptions = OPTIONS
+    lanes: int = 1
     seed: int = 0
 
 
@@ -209,6 +212,8 @@ class Host:
         gate: Its site.
         socket: Its kernel's.
         transmit: Takes what leaves its site.
+        outranked: Whether a better lane of its machine is half-open or open.
+        on_unsent: Called when ``connect()`` has failed here.
         mute_until: Until then ``connect()`` fails here and sends nothing.
         syns: When SYNs left (the kernel's retransmissions apart).
         looks: Everything the lane was told, and answered; None where it is not kept.
@@ -217,7 +222,9 @@ class Host:
     """
 
     def __init__(self, scene: Scene, which: int, clock: Clock, on_end: Callable[[], None]) -> None:
-        self.lane = Lane(scene.options, give_up_at=scene.skews[which] + scene.timeout)
+        self.lane = Lane(
+            scene.options, give_up_at=scene.skews[which] + scene.timeout, lanes=scene.lanes
+        )
         self.gate = Gate(
             scene.sites[which],
             scene.refusal_ends_session,
@@ -225,6 +232,8 @@ class Host:
             scene.icmp_errors[which],
         )
         self.transmit: Callable[[Packet], None]
+        self.outranked: Callable[[], bool] = lambda: False
+        self.on_unsent: Callable[[], None] = lambda: None
         self.mute_until = -math.inf
         self.syns: list[float] = []
         self.looks: list[Look] | None = None
@@ -241,6 +250,17 @@ class Host:
     def start(self, _: object = None) -> None:
         """Begin to punch."""
         self._act(self.lane.start(self._clock.now, self._chances.random()))
+
+    def stop(self) -> None:
+        """Close the socket and do nothing more: another lane has won."""
+        self.ended_at = self._clock.now
+        self._deadline.set(math.inf)
+        self.socket.close()
+
+    @property
+    def opening(self) -> bool:
+        """Whether the connection is half-open or open."""
+        return self.socket.state is Tcp.SYN_RECEIVED or self.socket.state is Tcp.ESTABLISHED
 
     def receive(self, packet: Packet) -> None:
         """Take what the link delivers."""
@@ -280,6 +300,7 @@ class Host:
     def _fire(self) -> Seen:
         if self._clock.now < self.mute_until:
             self.socket.close()
+            self.on_unsent()
             return Seen.UNSENT
         self.syns.append(self._clock.now)
         self.socket.connect()
@@ -291,7 +312,8 @@ class Host:
         if self.socket.error:
             self.socket.error = False
             return Seen.REFUSED
-        return _SEEN[self.socket.state.value]
+        seen = _SEEN[self.socket.state.value]
+        return Seen.OUTRANKED if seen is Seen.OPEN and self.outranked() else seen
 
     def _end(self, action: Action) -> None:
         self.ended_at = self._clock.now
@@ -340,6 +362,19 @@ _SEEN = {
 }  # by value, since hashing a member is slow
 
 
+def link(first: Host, second: Host, clock: Clock, scene: Scene) -> None:
+    """Connect two hosts both ways."""
+    fate = random.Random(f"link {scene.seed}")
+    for sender, receiver in ((first, second), (second, first)):
+        cable = Cable(clock, fate, scene.round_trip / 2, scene.loss, receiver.receive)
+        sender.transmit = cable.transmit
+
+
+def are_ends(a: Socket, b: Socket) -> bool:
+    """Whether both are ends of one and the same connection, and alive."""
+    return a.state is b.state is Tcp.ESTABLISHED and (a.isn, a.peer_isn) == (b.peer_isn, b.isn)
+
+
 class Pair:
     """Two hosts in a scene.
 
@@ -355,14 +390,7 @@ class Pair:
             Host(scene, 0, self.clock, self._on_end),
             Host(scene, 1, self.clock, self._on_end),
         )
-        fate = random.Random(f"link {scene.seed}")
-        latency = scene.round_trip / 2
-        self.first.transmit = Cable(
-            self.clock, fate, latency, scene.loss, self.second.receive
-        ).transmit
-        self.second.transmit = Cable(
-            self.clock, fate, latency, scene.loss, self.first.receive
-        ).transmit
+        link(self.first, self.second, self.clock, scene)
         self._at_work = 0
         for host, start in zip(self.hosts, scene.skews, strict=True):
             if record:
@@ -385,8 +413,7 @@ class Pair:
     @property
     def connected(self) -> bool:
         """Whether both ends of one and the same connection are alive."""
-        a, b = self.first.socket, self.second.socket
-        return a.state is b.state is Tcp.ESTABLISHED and (a.isn, a.peer_isn) == (b.peer_isn, b.isn)
+        return are_ends(self.first.socket, self.second.socket)
 
     @property
     def over_limit(self) -> float:
