@@ -39,8 +39,9 @@ FAILED          given up (final)                                     none
 ==============  ===================================================  =====================
 
 Besides its own deadline every state before the final ones has the end of the time allowed.
-A lane is HELD for twice its handshake at most: within one round trip the better one opens, or the
-peer's reset of one of the two arrives.
+A lane is HELD for half a second at most, or for twice its handshake if that is longer: within one
+round trip of the better lane that one opens, or the peer's reset of one of the two arrives. The
+better lane's path may be much the longer one; with 50 ms both hosts chose differently there.
 An observation becomes an :class:`Event` by way of the clock: no news is QUIET before the deadline
 and OVERDUE after it; anything short of a connection at the end of the time is EXPIRED.
 ``TRANSITIONS`` gives the next state and the action for every pair of state and event that can
@@ -72,7 +73,7 @@ if TYPE_CHECKING:
 UNSENT_FIRST_WAIT = 0.01  # seconds to the next try after a connect() that sent nothing
 UNSENT_LONGEST_WAIT = 0.25  # seconds; each wait doubles up to this
 HOLD_LOOK = 0.005  # seconds between two looks of a lane that is held
-HOLD_SHORTEST = 0.05  # seconds; the least time it may be held
+HOLD_SHORTEST = 0.5  # seconds; the least time it may be held
 HOLD_HANDSHAKES = 2.0  # and that many times what its own handshake took, if that is longer
 
 
