@@ -11,8 +11,8 @@ works at all mostly works within it. From then on ``syn_rate`` SYNs a second may
   moments that both know without a word: the multiples of ``beat`` on the wall clock. Where the
   clocks of two hosts disagree nothing is lost but that quarter.
 
-Invariant: after the free period, no window of ``t`` seconds holds more than
-``t * syn_rate + 2 * burst_size`` SYNs, over all lanes of a punch together.
+Invariant: after the free period, which each lane has from its first SYN on, no window of ``t``
+seconds holds more than ``t * syn_rate + 2 * burst_size`` SYNs, over all lanes of a punch together.
 """
 
 from __future__ import annotations
