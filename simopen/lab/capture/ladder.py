@@ -12,13 +12,18 @@ Sequence numbers are told relative to the initial ones: those of the sender's la
 acknowledgements those of the latest SYN that had reached the sender. A connection retried on the
 same ports is one conversation with many SYNs.
 
+A departure is noted when the wire reads it from the sender's device, which can be a moment after
+the wire has delivered something to that sender. Where what they say proves another order (a SYN-ACK
+that repeats its sender's own SYN answers a SYN that came after that one had left), the departure is
+told as the last possible moment.
+
 Two SYNs *cross* when each leaves before the other arrives. That is what simultaneous open is made
 of: where no SYNs cross, and nobody listens, there is no connection.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -28,10 +33,11 @@ from simopen.lab.capture.packets import Flags, Segment
 from simopen.lab.capture.pcapng import Direction, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 _NS_PER_S = 1_000_000_000
 _SEQUENCE_SPACE = 1 << 32
+_JUST_BEFORE = 1e-6  # seconds
 
 UNREACHABLE = "UNREACHABLE"
 """The flags text of an ICMP "destination unreachable"."""
@@ -137,7 +143,30 @@ def _steps(messages: Sequence[Message]) -> list[Step]:
         numbers.learn(message, sighting)
         if sighting is message.journey.path[0]:
             told.append(_step(message, numbers, messages[0].journey.path[0].time_ns))
+    if late := _noted_late(told, {each.journey.packet_id: each for each in messages}):
+        told = [replace(step, sent_at=late.get(step.packet_id, step.sent_at)) for step in told]
+        told.sort(key=lambda step: step.sent_at)
     return told
+
+
+def _noted_late(told: Sequence[Step], messages: Mapping[int, Message]) -> dict[int, float]:
+    """Return SYNs that were noted after they must have left, with the moment they left at last."""
+    syns: dict[tuple[Party, int], Step] = {}
+    late: dict[int, float] = {}
+    for step in told:
+        message = messages[step.packet_id]
+        packet = message.journey.packet
+        if not isinstance(packet, Segment) or Flags.SYN not in packet.flags:
+            continue
+        if Flags.ACK not in packet.flags:
+            syns.setdefault((message.sender, packet.seq), step)
+            continue
+        own = syns.get((message.sender, packet.seq))
+        answered = syns.get((message.receiver, (packet.ack - 1) % _SEQUENCE_SPACE))
+        arrived_at = answered.arrived_at if answered else None
+        if own and arrived_at is not None and own.sent_at >= arrived_at:
+            late[own.packet_id] = arrived_at - _JUST_BEFORE
+    return late
 
 
 def _events(messages: Sequence[Message]) -> Iterable[tuple[Message, Sighting]]:

@@ -127,6 +127,23 @@ def test_syns_cross_through_nats_when_both_arrive() -> None:
     assert [(one.packet_id, other.packet_id) for one, other in pairs] == [(3, 4)]
 
 
+@pytest.mark.parametrize(("isn", "cross"), [(200, True), (999, False)])
+def test_a_departure_noted_late_is_told_in_time(isn: int, *, cross: bool) -> None:
+    """Who answers a SYN and repeats its own had sent that before, whenever it was noted.
+
+    A SYN-ACK with a number of its own is a listener's, and proves nothing.
+    """
+    records = chain(
+        journey(0, "a", 0, 10, SYN, seq=100),
+        journey(1, "b", 10.5, 21, SYN, seq=200),
+        journey(2, "b", 10.6, 21.1, SYN | ACK, seq=isn, ack=101),
+    )
+    steps = ladder.steps(list(records))
+    assert len(ladder.crossings(steps)) == cross
+    assert [step.packet_id for step in steps] == [0, 1, 2]
+    assert (steps[1].sent_at < 0.010) is cross
+
+
 def test_a_duplicate_is_one_step() -> None:
     """The step arrives once, and says how often more."""
     records = journey(0, "a", 0, 10, SYN) + journey(0, "a", 0, 11, SYN)[1:]
