@@ -73,10 +73,10 @@ async def test_refires_until_the_peer_is_there() -> None:
 async def test_a_silent_peer_is_refreshed_and_reported() -> None:
     """Unanswered SYNs are replaced ever more slowly; the error says that nothing answers."""
     with silent_endpoint() as remote, no_socket_left(), pytest.raises(PeerTimeoutError) as caught:
-        await simopen.connect_peer(remote, local=local(), timeout=1, options=QUICK)
+        await simopen.connect_peer(remote, local=local(), timeout=0.6, options=QUICK)
     report = caught.value.report
     assert caught.value.diagnosis.cause is Cause.SILENCE
-    assert 2 <= report.refreshes <= 7
+    assert 2 <= report.refreshes <= 5
     assert report.attempts == report.refreshes + 1
     assert report.refusals == 0
 
@@ -86,10 +86,11 @@ async def test_waiting_is_paced_after_the_free_period() -> None:
     options = PunchOptions(free_period=0.0)
     with pytest.raises(PeerTimeoutError) as caught:
         await simopen.connect_peer(
-            f"127.0.0.1:{free_port()}", local=local(), timeout=1, options=options
+            f"127.0.0.1:{free_port()}", local=local(), timeout=0.5, options=options
         )
     assert caught.value.diagnosis.cause is Cause.NOT_CONNECTING
-    assert 20 <= caught.value.report.attempts <= options.syn_rate + options.burst_size
+    most = 0.5 * options.syn_rate + 2 * options.burst_size
+    assert 10 <= caught.value.report.attempts <= most
 
 
 async def test_other_tasks_go_on_while_refusals_come_in_microseconds() -> None:
