@@ -229,7 +229,7 @@ def keep(
 def main() -> None:
     """Read the arguments and run."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--full", action="store_true", help="the whole grid; takes an hour")
+    parser.add_argument("--full", action="store_true", help="the whole grid; takes half an hour")
     rows = ROWS | ON_REQUEST
     parser.add_argument("--rows", nargs="+", choices=rows, help="only these")
     parser.add_argument("--loop", choices=LOOPS, default="asyncio")

@@ -36,7 +36,7 @@ from benchmarks.common import LOOPS
 from simopen.net import _sockets
 
 SILENCE = 0.3  # seconds before a silent application says its first word
-PROOF_TIMEOUT = 5.0  # seconds; the kernel repeats a lost segment well within it
+PROOF_TIMEOUT = 20.0  # seconds; at 30 % loss the kernel repeats a segment six times in it
 PROOF_BYTES = 8
 
 SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27  # asm-generic/socket.h; missing from Python's socket

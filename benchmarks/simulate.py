@@ -39,10 +39,11 @@ from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 from benchmarks.cells import FULL, Cell, Path
 from benchmarks.cells import ROWS as GRID_ROWS
 from benchmarks.common import environment, write_lines
+from benchmarks.display import table as table_of
 from benchmarks.grid import LEAD, TIMEOUT
 from benchmarks.puncher import SILENCE
 from benchmarks.statistics import percentile, wilson
-from benchmarks.verdicts import Verdict, judge, markdown
+from benchmarks.verdicts import Verdict, judge
 from benchmarks.virtual import Pair, Scene, Site
 from simopen.lab.wire.limit import ICMP_BURST
 
@@ -135,7 +136,7 @@ def _scene(
         round_trip=cell.path.rtt,
         skews=(starts[0], starts[1]),
         loss=cell.path.loss,
-        timeout=TIMEOUT,
+        timeout=TIMEOUT + cell.skew,
         reaction=manner.reaction,
         reaction_spread=manner.spread,
         timer_grain=TIMER_GRAIN,
@@ -254,7 +255,7 @@ def table(verdicts: Iterable[Verdict]) -> str:
             str(sum(cell.false for cell in cells)),
             "yes" if verdict.row()[1] else "NO",
         ))  # fmt: skip
-    return markdown(HEAD, rows)
+    return table_of(HEAD, rows)
 
 
 def _ms(seconds: float) -> str:
@@ -321,7 +322,7 @@ def read(path: FilePath) -> list[Cell]:
         found = {key: value for key, value in json.loads(line).items() if key in names}
         found["path"]["pair"] = tuple(found["path"]["pair"])
         cell = Cell(**found | {"path": Path(**found["path"])})
-        if not (cell.naive or cell.path.kernel or cell.path.jitter):
+        if not (cell.naive or cell.aided or cell.path.kernel or cell.path.jitter):
             cells.append(cell)
     return cells
 
@@ -369,7 +370,7 @@ def compare(lab: Sequence[Cell], simulated: Sequence[Cell]) -> str:
         ))  # fmt: skip
     marks = ", ".join(f"{number} in {what}" for what, number in sorted(count.items())) or "none"
     return (
-        f"{markdown(AGAINST_HEAD, rows)}\n\n{len(rows)} cells; that differ: {marks}. "
+        f"{table_of(AGAINST_HEAD, rows)}\n\n{len(rows)} cells; that differ: {marks}. "
         f"The lab is later by {_ms(percentile(later, 50))} ms (median of the cells; "
         f"from {_ms(percentile(later, 5))} to {_ms(percentile(later, 95))} in 90 % of them)."
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from benchmarks.cells import Cell
+from benchmarks.display import table as table_of
 from benchmarks.statistics import percentile, wilson
 
 PACED_FROM = 0.5  # seconds after its start the engine begins to pace its SYNs
@@ -77,7 +78,7 @@ def judge(found: Iterable[Cell]) -> list[Verdict]:
     classes: dict[str, Verdict] = {}
     for cell in found:
         verdict = asked(cell)
-        classes.setdefault(verdict.name, replace(verdict, cells=[])).cells.append(cell)
+        classes.setdefault(verdict.name, verdict).cells.append(cell)
     return list(classes.values())
 
 
@@ -98,7 +99,7 @@ def asked(cell: Cell) -> Verdict:
             return Verdict(f"blocked, {ms}", [], 1.0, limit + 0.75, None)
         case "loss":
             kind = "writes" if cell.writes else "silent"
-            name = f"loss {path.loss:.0%}, {kind}"
+            name = f"loss {path.loss:.0%}, {kind}, {ms}"
             rate = {0.1: 0.999, 0.3: 0.99}.get(path.loss, 1.0)
             more = 0.6 if cell.writes else 1.2
             p99 = limit + more if path.loss <= 0.05 else None  # noqa: PLR2004
@@ -117,7 +118,7 @@ def _ms(seconds: float | None) -> str:
 
 def table(verdicts: Iterable[Verdict]) -> str:
     """The classes as Markdown."""
-    return markdown(HEAD, (verdict.row()[0] for verdict in verdicts))
+    return table_of(HEAD, (verdict.row()[0] for verdict in verdicts))
 
 
 AID_HEAD = (
@@ -132,7 +133,7 @@ def aid_table(cells: Iterable[Cell]) -> str:
     found: dict[tuple[str, float, float], dict[bool, Cell]] = defaultdict(dict)
     for cell in cells:
         found["~".join(cell.path.pair), cell.path.rtt, cell.skew][cell.aided] = cell
-    return markdown(
+    return table_of(
         AID_HEAD,
         (
             [
@@ -152,9 +153,3 @@ def _figures(cell: Cell) -> list[str]:
         f"{percentile(cell.times, 99) * 1000:.1f}",
         f"{cell.succeeded}/{cell.trials}",
     ]
-
-
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

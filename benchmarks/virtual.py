@@ -178,6 +178,7 @@ class Scene:
         icmp_errors: Likewise, at the beginning, of both sites.
         options: Of both engines.
         lanes: How many lanes of a host share the engine's SYNs, this one included.
+        leads: Whether this is the first of them.
         seed: Of all that is random.
     """
 
@@ -195,6 +196,7 @@ class Scene:
     icmp_errors: tuple[float, float] = (math.inf, math.inf)
     options: PunchOptions = OPTIONS
     lanes: int = 1
+    leads: bool = True
     seed: int = 0
 
 
@@ -223,7 +225,10 @@ class Host:
 
     def __init__(self, scene: Scene, which: int, clock: Clock, on_end: Callable[[], None]) -> None:
         self.lane = Lane(
-            scene.options, give_up_at=scene.skews[which] + scene.timeout, lanes=scene.lanes
+            scene.options,
+            give_up_at=scene.skews[which] + scene.timeout,
+            lanes=scene.lanes,
+            leads=scene.leads,
         )
         self.gate = Gate(
             scene.sites[which],

@@ -108,6 +108,7 @@ class Race:
                 scene,
                 round_trip=scene.round_trip + 2 * more,
                 lanes=len(extra),
+                leads=number == 0,
                 seed=scene.seed * len(extra) + number,
             )
             for number, more in enumerate(extra)

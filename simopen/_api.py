@@ -44,18 +44,25 @@ async def connect_peer(
     ``BrokenResourceError`` on the stream.
 
     **Several ways at once.** One pair of endpoints is enough almost everywhere. Several are raced,
-    ``options.lane_delay`` apart, each from a port of its own: where a NAT has spoilt one pair of
-    ports (Linux can hold one for two minutes), the next one connects. Of several addresses of the
-    peer, private ones go first, then IPv6, then public IPv4 (in the manner of RFC 8305). The
-    first pair to connect is kept, and both sides keep the same one: give both the same
-    addresses and ports, mirrored, and addresses of one kind in the same order. No more than 16
-    pairs are raced, and they share ``options.syn_rate``.
+    ``options.lane_delay`` apart. A range of ports races them pair by pair: where a NAT has spoilt
+    one (Linux can hold one for two minutes), the next one connects. A list races several addresses
+    of the peer from the same port: private ones first, then IPv6, then public IPv4 (in the
+    manner of RFC 8305; all names are resolved before the first SYN). The first pair to
+    connect is kept, unless a better one is about to: that is waited for, half a second or twice
+    the handshake at most. So both sides keep the same one without a message; only where packets
+    are lost for that long, or the better path is slower than that, can one of them hold a
+    stream that is reset. Give both sides the same addresses and ports, mirrored, and addresses
+    of one kind in the same order. No more than 16 pairs are raced. They share
+    ``options.syn_rate``; each has a free period of its own.
+
+    Two hosts behind one NAT that sends packets for its public address back inside must not use the
+    same port: each would meet itself there, which cannot be told from a peer.
 
     Args:
         remote: The peer's endpoint as we reach it (its public one, if it is behind a NAT):
             ``"host:port"``, ``"[v6]:port"`` or ``(host, port)``. A range of ports
             (``"host:40000-40003"``) races that many pairs, the first with the first of ``local``
-            and so on; a list races several addresses of the peer (see below).
+            and so on; a list races several addresses of the peer (see above).
         local: Our endpoint to connect from, with as many ports. A wildcard address (``0.0.0.0``,
             ``::``) lets the kernel choose the source address. Its family decides which addresses
             of a remote name are used, the first of them; a list may have one of each family.

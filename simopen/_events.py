@@ -34,14 +34,14 @@ class PunchStarted(Event):
     Attributes:
         local: The endpoint we punch from, with the first lane.
         remote: The endpoint we punch to, likewise.
-        lanes: How many pairs of endpoints are raced.
+        lanes: All pairs of endpoints, local and remote, that are raced; lane n is ``lanes[n]``.
         timeout: Seconds allowed for the whole call, or None for no limit.
     """
 
     name: ClassVar[str] = "punch.started"
     local: Endpoint
     remote: Endpoint
-    lanes: int
+    lanes: tuple[tuple[Endpoint, Endpoint], ...]
     timeout: float | None
 
 

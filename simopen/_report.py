@@ -27,8 +27,8 @@ class PunchReport:
             before anyone looks.
         refused_by: How many refusals of each kind (``"reset"``, ``"host unreachable"``, …).
         unsent_by: Likewise for the calls that sent nothing.
-        lanes: The same of each pair of endpoints, where several were raced; the figures
-            above are then those of all together.
+        lanes: The same of each pair of endpoints, where several were raced, by the number of
+            the lane in events; the figures above are then those of all together.
         path: How the peer was reached; ``"direct"`` for known endpoints.
     """
 

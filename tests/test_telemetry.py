@@ -13,7 +13,7 @@ from simopen._diagnosis import diagnose
 from simopen._telemetry import Telemetry
 
 LOCAL, REMOTE = Endpoint("192.0.2.1", 40000), Endpoint("2001:db8::2", 40001)
-STARTED = PunchStarted(at=0.0, local=LOCAL, remote=REMOTE, lanes=1, timeout=None)
+STARTED = PunchStarted(at=0.0, local=LOCAL, remote=REMOTE, lanes=((LOCAL, REMOTE),), timeout=None)
 REPORT = PunchReport(local=LOCAL, remote=REMOTE)
 
 
@@ -56,7 +56,7 @@ def test_the_trace_is_json_lines() -> None:
     assert started == {
         "event": "punch.started",
         "at": 0.0,
-        "lanes": 1,
+        "lanes": [["192.0.2.1:40000", "[2001:db8::2]:40001"]],
         "local": "192.0.2.1:40000",
         "remote": "[2001:db8::2]:40001",
         "timeout": None,

@@ -274,7 +274,8 @@ def write_line(out: TextIO, text: str) -> None:
 
 def more_pairs(event: simopen.PunchStarted) -> str:
     """What is raced besides the pair of endpoints that is named."""
-    return f" and {count(event.lanes - 1, 'more pair')}" if event.lanes > 1 else ""
+    more = len(event.lanes) - 1
+    return f" and {count(more, 'more pair')}" if more else ""
 
 
 def failure_lines(error: Failure) -> list[str]:

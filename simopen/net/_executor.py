@@ -3,7 +3,7 @@
 Theory of operation. A *lane* is one pair of endpoints with a socket of its own (:mod:`._runner`).
 Usually there is one. Several (a range of ports, several addresses of the peer) race: they start
 ``lane_delay`` seconds apart, or at once after one that can send nothing, and the first to open is
-handed over; then the others are closed with a reset, before anything else happens.
+handed over; then the others are closed with a reset at once.
 
 Which lane has won both hosts know without a message
 ----------------------------------------------------
@@ -122,6 +122,7 @@ class Punch:
                 self._options,
                 give_up_at=self._give_up_at,
                 lanes=len(self._pairs),
+                leads=number == 0,
                 wall_offset=wall_offset,
             )
             runner = LaneRunner(
@@ -152,7 +153,7 @@ class Punch:
                 at=self._call.at(),
                 local=first.source,
                 remote=first.remote,
-                lanes=len(self._pairs),
+                lanes=tuple((pair.source, pair.remote) for pair in self._pairs),
                 timeout=self._timeout,
             )
         )
@@ -188,6 +189,8 @@ class Punch:
         try:
             if number and not await self._turn(number):
                 return
+            if self._chosen is not None or self._error is not None:
+                return  # in the loop's turn that cancels us
             self._started[number].set()
             await self._drive(runner)
             if self._chosen is not None:

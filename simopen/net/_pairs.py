@@ -26,7 +26,7 @@ from simopen._errors import SelfConnectionError, UsageError
 from ._addresses import UnresolvedError, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from simopen._endpoints import Candidate
 
@@ -70,7 +70,7 @@ async def resolve_pairs(
     """
     if len(local) == len(remote) == len(local[0]) == len(remote[0]) == 1:
         return (await resolve(local[0][0], remote[0][0]),)  # the usual call has nothing to order
-    _check_families(local)
+    _check_families([ours[0].host for ours in local])
     _check_ranges(local, remote)
     combinations = [(ours, theirs) for theirs in remote for ours in _counterparts(theirs, local)]
     if (lanes := sum(len(ours) for ours, _ in combinations)) > MAX_LANES:
@@ -78,17 +78,17 @@ async def resolve_pairs(
             f"{lanes} pairs of endpoints are too many: no more than {MAX_LANES} are raced"
         )
     found = await _resolve_each(combinations)
+    _check_families(dict.fromkeys(addresses.local.host for addresses, _ in found))
     pairs = sorted(
-        (place, _rank(addresses.remote.host), position, addresses)
+        (place, _rank(addresses.remote.host), position, pair)
         for position, (addresses, ports) in enumerate(found)
-        for place, addresses in enumerate(_spread(addresses, ports))
+        for place, pair in enumerate(_spread(addresses, ports))
     )
-    return tuple(dict.fromkeys(addresses for *_, addresses in pairs))
+    return tuple(dict.fromkeys(pair for *_, pair in pairs))
 
 
-def _check_families(local: Sequence[Candidate]) -> None:
+def _check_families(hosts: Collection[str]) -> None:
     """One local address of each family: with two the hosts could not agree on an order."""
-    hosts = [ours[0].host for ours in local]
     families = [address.version for host in hosts if (address := literal_address(host))]
     if len(hosts) > FAMILIES or len(families) > len(set(families)):
         raise UsageError(

@@ -9,10 +9,11 @@ works at all mostly works within it. From then on ``syn_rate`` SYNs a second may
 - **Beats**. Two patient sides rarely meet by chance where refusals take microseconds: nearly
   always at least one of them has no SYN out. So each spends a quarter of its SYNs back to back at
   moments that both know without a word: the multiples of ``beat`` on the wall clock. Where the
-  clocks of two hosts disagree nothing is lost but that quarter.
+  clocks of two hosts disagree by more than a burst takes, nothing is lost but that quarter. Of
+  several lanes the first keeps the beat, so that both hosts spend it on the same one.
 
 Invariant: after the free period, which each lane has from its first SYN on, no window of ``t``
-seconds holds more than ``t * syn_rate + 2 * burst_size`` SYNs, over all lanes of a punch together.
+seconds holds more than ``t * syn_rate + 2 * burst_size + lanes`` SYNs of all lanes together.
 """
 
 from __future__ import annotations
@@ -33,14 +34,21 @@ class SynBudget:
     Args:
         options: The engine's numbers.
         lanes: How many lanes share them.
+        leads: Whether this is the first of the lanes, which alone keeps the beat.
         wall_offset: Seconds to add to the caller's clock for the time since the epoch.
     """
 
-    def __init__(self, options: PunchOptions, *, lanes: int = 1, wall_offset: float = 0.0) -> None:
-        rate = options.syn_rate / lanes
-        share = BEAT_SHARE * rate * options.beat
-        self._per_beat = int(min(options.burst_size / lanes, share))
-        self._distance = 1 / (rate - self._per_beat / options.beat)
+    def __init__(
+        self,
+        options: PunchOptions,
+        *,
+        lanes: int = 1,
+        leads: bool = True,
+        wall_offset: float = 0.0,
+    ) -> None:
+        per_beat = int(min(options.burst_size, BEAT_SHARE * options.syn_rate * options.beat))
+        self._per_beat = per_beat if leads else 0
+        self._distance = lanes / (options.syn_rate - per_beat / options.beat)
         self._options = options
         self._phase = wall_offset % options.beat
         self._free_until: float | None = None

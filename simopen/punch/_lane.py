@@ -182,6 +182,7 @@ class Lane:
         *,
         give_up_at: float | None = None,
         lanes: int = 1,
+        leads: bool = True,
         wall_offset: float = 0.0,
     ) -> None:
         """Make an idle lane.
@@ -191,6 +192,7 @@ class Lane:
             give_up_at: The moment on the caller's clock at which the time allowed ends; None for
                 never.
             lanes: How many race, this one included; they share ``options.syn_rate``.
+            leads: Whether this is the first of them.
             wall_offset: Seconds to add to the caller's clock for the time since the epoch.
         """
         self.state: State = State.IDLE
@@ -200,7 +202,7 @@ class Lane:
         self.unsent: int = 0
         self.round_trip: float | None = None
         self._options = options
-        self._budget = SynBudget(options, lanes=lanes, wall_offset=wall_offset)
+        self._budget = SynBudget(options, lanes=lanes, leads=leads, wall_offset=wall_offset)
         self._give_up_at = math.inf if give_up_at is None else give_up_at
         self._deadline = math.inf
         self._fired_at = 0.0

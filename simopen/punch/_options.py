@@ -38,15 +38,16 @@ class PunchOptions:
             below which there is none: there the noise of the machine does its work.
             Default 0.0005.
         jitter_longest: Seconds; the greatest upper bound of that wait. Default 0.002.
-        free_period: Seconds from the first SYN in which refires are not paced. Default 0.5: two
-            hosts told to fire together meet in it.
+        free_period: Seconds from the first SYN (of each lane) in which refires are not paced.
+            Default 0.5: two hosts told to fire together meet in it.
         syn_rate: SYNs per second after that, on average, over all lanes, and however fast refusals
             come. Default 200: waiting alone stays cheap for us and harmless for the peer's
             network.
-        beat: Seconds. A quarter of these SYNs leaves at its multiples on the wall clock, so that
-            two sides which both wait meet without a word where refusals come too fast for
-            chance; the rest leaves at random moments. Both sides need the same.
-            Default 0.2.
+        beat: Seconds. A quarter of these SYNs leaves at its multiples on the wall clock, as it is
+            at the start of the call, so that two sides which both wait meet without a word where
+            refusals come too fast for chance; the rest leaves at random moments. Both sides
+            need the same, and clocks that agree to ``burst_time``. Of several lanes the first
+            keeps the beat. Default 0.2.
         burst_size: SYNs that may leave back to back in a beat. Default 10.
         burst_time: Seconds they may take. Default 0.001.
         lane_delay: Seconds from the start of one lane to that of the next, where several port

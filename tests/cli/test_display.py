@@ -21,6 +21,8 @@ from simopen._diagnosis import diagnose
 from simopen.cli._display import Display, JsonDisplay, LiveDisplay, PlainDisplay, format_bytes
 
 LOCAL, REMOTE = Endpoint("192.0.2.1", 40000), Endpoint("192.0.2.2", 40001)
+PAIR = LOCAL, REMOTE
+STARTED = PunchStarted(at=0.0, local=LOCAL, remote=REMOTE, lanes=(PAIR,), timeout=None)
 REPORT = PunchReport(local=LOCAL, remote=REMOTE, attempts=2, refusals=1, elapsed=0.04)
 FAILURE = PeerTimeoutError(report=REPORT, diagnosis=diagnose(REPORT))
 BIND = LocalBindError(errno.EADDRINUSE, "local port 40000 is taken", local=LOCAL, state="LISTEN")
@@ -29,7 +31,9 @@ BIND = LocalBindError(errno.EADDRINUSE, "local port 40000 is taken", local=LOCAL
 def play(display: Display) -> None:
     """A punch of two attempts and a transfer."""
     with display:
-        display.on_event(PunchStarted(at=0.0, local=LOCAL, remote=REMOTE, lanes=1, timeout=None))
+        display.on_event(
+            PunchStarted(at=0.0, local=LOCAL, remote=REMOTE, lanes=(PAIR,), timeout=None)
+        )
         display.on_event(PunchAttempt(at=0.0, lane=0, number=1))
         display.on_event(PunchRefused(at=0.02, lane=0, number=1, reason="reset", after=0.02))
         display.on_event(PunchAttempt(at=0.02, lane=0, number=2))
@@ -57,7 +61,7 @@ def test_plain_lines() -> None:
 def test_several_pairs_are_counted(lanes: int, more: str) -> None:
     """The first pair of endpoints is named, the others are counted."""
     out = io.StringIO()
-    started = PunchStarted(at=0.0, local=LOCAL, remote=REMOTE, lanes=lanes, timeout=None)
+    started = PunchStarted(at=0.0, local=LOCAL, remote=REMOTE, lanes=(PAIR,) * lanes, timeout=None)
     PlainDisplay(out).on_event(started)
     assert out.getvalue().rstrip().endswith(f"192.0.2.2:40001{more}")
 
@@ -73,7 +77,7 @@ def test_a_terminal() -> None:
     v6 = io.StringIO()
     with LiveDisplay(Console(file=v6, force_terminal=True, color_system=None, width=100)) as live:
         ours = Endpoint("2001:db8::1", 1)
-        live.on_event(PunchStarted(at=0.0, local=ours, remote=REMOTE, lanes=1, timeout=None))
+        live.on_event(PunchStarted(at=0.0, local=ours, remote=REMOTE, lanes=(PAIR,), timeout=None))
     assert "[2001:db8::1]:1" in v6.getvalue()
 
 

@@ -169,7 +169,8 @@ def test_a_slow_rate_has_no_beats() -> None:
 @pytest.mark.parametrize("lanes", [2, 4, 16])
 def test_lanes_share_the_rate(lanes: int) -> None:
     """All lanes together send no more than one lane alone would."""
-    each = [departures(SynBudget(PACED, lanes=lanes), 3.0) for _ in range(lanes)]
+    budgets = [SynBudget(PACED, lanes=lanes, leads=number == 0) for number in range(lanes)]
+    each = [departures(budget, 3.0) for budget in budgets]
     left = sorted(at for one in each for at in one)
     burst = max(PACED.burst_size, lanes)  # every lane begins with a SYN
     assert overdraft(left, replace(PACED, burst_size=burst)) <= SLACK
