@@ -10,7 +10,7 @@ import pytest
 
 import simopen
 from simopen import Cause, PeerConnectError, PeerTimeoutError, PunchOptions
-from simopen.net import _sockets
+from simopen.net import _executor, _sockets
 from tests.helpers import free_port, no_socket_left, silent_endpoint
 
 pytestmark = pytest.mark.anyio
@@ -27,6 +27,30 @@ async def test_a_silent_lane_is_overtaken_and_closed() -> None:
             assert [lane.attempts for lane in stream.report.lanes] == [1, 1]
             assert stream.report.elapsed >= PunchOptions().lane_delay
             await stream.aclose()
+
+
+async def test_a_lane_whose_turn_comes_with_the_choice_stays_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It neither sends nor tells, though its cancellation is still on its way."""
+
+    async def turn(self: _executor.Punch, _number: int) -> bool:
+        with anyio.CancelScope(shield=True):
+            while self._chosen is None:  # noqa: ASYNC110 - no event tells it
+                await anyio.sleep(0.001)
+        return True
+
+    monkeypatch.setattr(_executor.Punch, "_turn", turn)
+    events: list[simopen.Event] = []
+    with socket.create_server(("127.0.0.1", 0)) as server, no_socket_left():
+        stream = await simopen.connect_peer(
+            [server.getsockname(), f"127.0.0.1:{free_port()}"],
+            local=f"127.0.0.1:{free_port()}",
+            timeout=5,
+            on_event=events.append,
+        )
+        await stream.aclose()
+    assert [event.name for event in events] == ["punch.started", "punch.attempt", "punch.connected"]
 
 
 async def test_an_error_is_not_lost_to_a_cancellation() -> None:
