@@ -88,8 +88,6 @@ class State(enum.Enum):
     ESTABLISHED = enum.auto()
     FAILED = enum.auto()
 
-    __hash__ = object.__hash__  # enum's own is computed in Python at every look-up
-
 
 class Seen(enum.Enum):
     """What a look at the socket showed."""
@@ -115,8 +113,6 @@ class Event(enum.Enum):
     UNSENT = enum.auto()
     HOPELESS = enum.auto()  # nothing but UNSENT for longer than patience allows
     EXPIRED = enum.auto()  # not open, and the time allowed is over
-
-    __hash__ = object.__hash__  # enum's own is computed in Python at every look-up
 
 
 class Action(enum.Enum):
