@@ -35,11 +35,10 @@ from typing import Any
 import anyio
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from benchmarks.cells import FULL, ON_REQUEST, ROWS, SHORT, Cell, Path
 from benchmarks.common import LOOPS, environment, write_lines
+from benchmarks.display import progress_bar
 from benchmarks.puncher import Outcome, Trial
 from benchmarks.verdicts import aid_table, judge, table
 from simopen import lab
@@ -191,8 +190,7 @@ async def run(found: Sequence[Cell], loop: str) -> list[str]:
     paths: dict[Path, list[Cell]] = defaultdict(list)
     for cell in found:
         paths[cell.path].append(cell)
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with progress_bar() as progress:
         task = progress.add_task("trials", total=sum(cell.trials for cell in found))
         runner = Runner(loop, lambda: progress.advance(task))
         for path, group in paths.items():

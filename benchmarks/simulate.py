@@ -33,12 +33,10 @@ from multiprocessing import Pool
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
 from benchmarks.cells import FULL, Cell, Path
 from benchmarks.cells import ROWS as GRID_ROWS
 from benchmarks.common import environment, write_lines
+from benchmarks.display import progress_bar
 from benchmarks.display import table as table_of
 from benchmarks.grid import LEAD, TIMEOUT
 from benchmarks.puncher import SILENCE
@@ -301,8 +299,7 @@ def whole(rows: Sequence[str], punches: int, manner: Manner) -> int:
 
 
 def _with_progress(cells: Sequence[Cell], rounds: int, manner: Manner) -> list[float]:
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with progress_bar() as progress:
         task = progress.add_task("punches", total=rounds * sum(cell.trials for cell in cells))
         return simulate(cells, rounds, manner, lambda done: progress.advance(task, done))
 

@@ -75,6 +75,11 @@ async def both_hold(
     return list(zip(outcomes[a], outcomes[b], strict=True))
 
 
+def two_sites(gateway: str | None, link: lab.Link = LINK) -> list[lab.Site]:
+    """Hosts a and b, each behind a gateway of one kind."""
+    return [lab.Site(f"site-{name}", hosts=[name], gateway=gateway, link=link) for name in "ab"]
+
+
 def ranged(
     a: lab.Host, b: lab.Host, count: int, *, skew: float
 ) -> tuple[list[Meeting], list[Meeting]]:
@@ -108,10 +113,8 @@ def port(endpoint: str) -> str:
 )
 async def test_both_sides_keep_the_same_lane(gateway: str | None, loop: str) -> None:
     """Whatever the sites and starts, with a lane delay of the round trip's order and jitter."""
-    front = gateway and lab.preset(gateway)
     link = lab.Link(latency=0.02, jitter=0.05)  # lanes overtake each other
-    sites = [lab.Site(f"site-{name}", hosts=[name], gateway=front, link=link) for name in "ab"]
-    async with lab.network(sites, seed=3) as net:
+    async with lab.network(two_sites(gateway, link), seed=3) as net:
         a, b = net["a"], net["b"]
         outcomes = await both_hold(a, b, ranged(a, b, 25, skew=0.3), loop)
     assert [(port(one), port(other)) for one, other in outcomes] == [
@@ -123,11 +126,7 @@ async def test_both_sides_keep_the_same_lane(gateway: str | None, loop: str) -> 
 async def test_with_loss_the_sides_disagree_rarely() -> None:
     """A fifth of all packets lost: nearly every meeting succeeds, on one and the same lane."""
     link = lab.Link(latency=0.02, loss=0.1)
-    sites = [
-        lab.Site(f"site-{name}", hosts=[name], gateway=lab.preset("home-router"), link=link)
-        for name in "ab"
-    ]
-    async with lab.network(sites, seed=5) as net:
+    async with lab.network(two_sites("home-router", link), seed=5) as net:
         a, b = net["a"], net["b"]
         outcomes = await both_hold(a, b, ranged(a, b, 50, skew=0.1), "asyncio")
     same = [one for one, other in outcomes if port(one) == port(other) and port(one).isdigit()]
@@ -155,11 +154,7 @@ async def spoil_and_hold(
 
 async def test_a_poisoned_pair_is_left_for_the_next_lane() -> None:
     """A pair of ports that a Linux NAT holds for two minutes is lost; the next lane is not."""
-    sites = [
-        lab.Site(f"site-{name}", hosts=[name], gateway=lab.preset("kernel"), link=LINK)
-        for name in "ab"
-    ]
-    async with lab.network(sites, seed=1) as net:
+    async with lab.network(two_sites("kernel"), seed=1) as net:
         a, b = net["a"], net["b"]
         began = time.monotonic() + LEAD
         outcomes: dict[str, list[str]] = {}
@@ -201,11 +196,7 @@ def racing(
 
 async def test_candidates_at_two_sites() -> None:
     """A private address that leads nowhere costs a moment; of the rest IPv6 goes first."""
-    sites = [
-        lab.Site(f"site-{name}", hosts=[name], gateway=lab.preset("home-router"), link=LINK)
-        for name in "ab"
-    ]
-    async with lab.network(sites, seed=1) as net:
+    async with lab.network(two_sites("home-router"), seed=1) as net:
         a, b = net["a"], net["b"]
         remotes = {
             "a": [b.public_ipv4, f"[{b.ipv6}]", "10.9.9.9"],
