@@ -262,6 +262,25 @@ anyio.run(main)
     await _until(lambda: not any(map(_alive, pids)))
 
 
+async def test_a_process_on_its_way_into_a_host_is_killed(tmp_path: Path) -> None:
+    """One that has opened the host's namespace but not yet moved there does not outlive the lab."""
+    sleeper = shutil.which("sleep")
+    assert sleeper is not None
+    slow = shutil.copy(sleeper, tmp_path / "nsenter")
+    async with lab.two_hosts() as net:
+        access = next(word for word in net.a.command([]) if word.startswith("--net="))
+        namespace = os.open(access.removeprefix("--net="), os.O_RDONLY)
+        slow_to_enter = await anyio.open_process([slow, "600"], pass_fds=[namespace])
+        os.close(namespace)
+    try:
+        with anyio.fail_after(10):
+            assert await slow_to_enter.wait() == -signal.SIGKILL
+    finally:
+        with suppress(ProcessLookupError):
+            slow_to_enter.kill()
+        await slow_to_enter.aclose()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_supervisor_ends_orderly_on_a_signal(number: signal.Signals) -> None:
     """It kills the hosts' inhabitants and reports, as if it had been told to end."""

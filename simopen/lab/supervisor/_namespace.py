@@ -116,8 +116,14 @@ def settle(route: IPRoute, index: int, *addresses: str) -> None:
 
 
 def kill_inhabitants(namespaces: Sequence[Namespace]) -> None:
-    """Kill every process inside any of the namespaces, also those born meanwhile."""
+    """Close the namespaces to newcomers and kill every process inside or about to enter.
+
+    What is born meanwhile dies, too. A path through our descriptors leads nowhere once they are
+    closed, so that whoever comes late fails, and who came early enough holds one of its own.
+    """
     inodes = {os.fstat(namespace.net).st_ino for namespace in namespaces}
+    for namespace in namespaces:
+        os.close(namespace.net)
     while inhabitants := list(_inhabitants(inodes)):
         for pid in inhabitants:
             with contextlib.suppress(ProcessLookupError):
@@ -127,5 +133,17 @@ def kill_inhabitants(namespaces: Sequence[Namespace]) -> None:
 def _inhabitants(inodes: set[int]) -> Iterator[int]:
     for entry in Path("/proc").glob("[1-9]*"):
         with contextlib.suppress(OSError):  # it ended meanwhile, or is another user's
-            if (entry / "ns/net").stat().st_ino in inodes:
+            # in this order: between the two looks a process can go in, but no longer set out
+            if _is_entering(entry, inodes) or (entry / "ns/net").stat().st_ino in inodes:
                 yield int(entry.name)
+
+
+def _is_entering(entry: Path, inodes: set[int]) -> bool:
+    """Return whether a process is between opening one of the namespaces and moving there."""
+    if (entry / "comm").read_text() != "nsenter\n":
+        return False
+    for descriptor in (entry / "fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            if descriptor.stat().st_ino in inodes:
+                return True
+    return False
