@@ -40,6 +40,7 @@ from anyio.abc import ByteStream, SocketStream
 
 from benchmarks.common import LOOPS, environment, write_lines
 from simopen import Endpoint, PeerStream, PunchReport
+from simopen.net._stream import TcpStream
 
 KINDS = ("PeerStream", "SocketStream", "asyncio streams")
 KIB, MIB = 2**10, 2**20
@@ -123,7 +124,7 @@ async def open_stream(kind: str, sock: socket.socket) -> Stream:
         stream = await SocketStream.from_socket(sock)
     else:
         local, remote = Endpoint(*sock.getsockname()), Endpoint(*sock.getpeername())
-        stream = PeerStream(sock, PunchReport(local=local, remote=remote))
+        stream = PeerStream(TcpStream(sock), PunchReport(local=local, remote=remote))
     return stream
 
 

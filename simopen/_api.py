@@ -18,7 +18,7 @@ from ._telemetry import Telemetry
 from .net._addresses import Addresses, UnresolvedError
 from .net._executor import Punch
 from .net._pairs import resolve_pairs
-from .net._stream import PeerStream
+from .net._stream import PeerStream, TcpStream
 from .punch import PunchOptions
 
 _DEFAULTS = PunchOptions()
@@ -85,7 +85,7 @@ async def connect_peer(
             ``.diagnosis`` says what was tried, what came back and what to change.
     """
     sock, report = await _punch(remote, local, timeout, on_event, options)
-    return PeerStream(sock, report)
+    return PeerStream(TcpStream(sock), report)
 
 
 async def connect_peer_socket(

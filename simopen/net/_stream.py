@@ -1,9 +1,10 @@
-"""The stream over a punched connection.
+"""The streams over a connected socket: the bare one, and what the caller holds.
 
-A byte stream of our own over the raw socket rather than anyio's ``SocketStream``, because of its
-backpressure: on asyncio and uvloop a transport reads ahead without bound until the first blocked
-``receive()``, while here not a byte leaves the kernel before somebody asks for it
-(``benchmarks/stream.py`` has both).
+:class:`TcpStream` is a byte stream of our own over the raw socket rather than anyio's
+``SocketStream``, because of its backpressure: on asyncio and uvloop a transport reads ahead without
+bound until the first blocked ``receive()``, while here not a byte leaves the kernel before somebody
+asks for it (``benchmarks/stream.py`` has both). :class:`PeerStream` adds how it was opened, and is
+the same over a bare connection and an encrypted one.
 """
 
 from __future__ import annotations
@@ -33,27 +34,15 @@ class PeerAttribute(anyio.TypedAttributeSet):
     report: PunchReport = anyio.typed_attribute()
 
 
-class PeerStream(ByteStream):
-    """A direct TCP connection to a peer: an :class:`anyio.abc.ByteStream`.
+class TcpStream(ByteStream):
+    """A connected socket as a byte stream; its methods are those of :class:`PeerStream`."""
 
-    One task may send while another receives. ``TCP_NODELAY`` is set. Nothing is read ahead: what
-    nobody receives stays in the kernel's buffers and holds the peer back.
-
-    Extra attributes: all of :class:`anyio.abc.SocketAttribute` and :class:`PeerAttribute`. The
-    addresses are the report's, and outlive the connection.
-
-    Attributes:
-        report: How the connection was opened.
-    """
-
-    def __init__(self, sock: socket.socket, report: PunchReport) -> None:
-        """Take over a connected socket.
+    def __init__(self, sock: socket.socket) -> None:
+        """Take over a socket.
 
         Args:
             sock: Connected and non-blocking; the stream closes it.
-            report: How it was opened.
         """
-        self.report = report
         self._sock = sock
         self._closed = False
         self._sent_eof = False
@@ -66,28 +55,15 @@ class PeerStream(ByteStream):
         """The typed attributes (see :meth:`anyio.TypedAttributeProvider.extra`)."""
         return {
             SocketAttribute.family: lambda: self._sock.family,
-            SocketAttribute.local_address: lambda: tuple(self.report.local),
-            SocketAttribute.local_port: lambda: self.report.local.port,
+            SocketAttribute.local_address: self._sock.getsockname,
+            SocketAttribute.local_port: lambda: self._sock.getsockname()[1],
             SocketAttribute.raw_socket: lambda: self._sock,
-            SocketAttribute.remote_address: lambda: tuple(self.report.remote),
-            SocketAttribute.remote_port: lambda: self.report.remote.port,
-            PeerAttribute.report: lambda: self.report,
+            SocketAttribute.remote_address: self._sock.getpeername,
+            SocketAttribute.remote_port: lambda: self._sock.getpeername()[1],
         }
 
     async def receive(self, max_bytes: int = DEFAULT_RECEIVE) -> bytes:
-        """Receive at least one byte.
-
-        Args:
-            max_bytes: The most to receive, in bytes; positive. More than 64 KiB is not received
-                at once.
-
-        Raises:
-            anyio.EndOfStream: The peer has sent everything and closed or half-closed.
-            anyio.BrokenResourceError: The connection was reset or timed out.
-            anyio.ClosedResourceError: This stream is closed.
-            anyio.BusyResourceError: Another task is receiving.
-            ValueError: ``max_bytes`` is not positive.
-        """
+        """Receive at least one byte."""
         if max_bytes < 1:
             raise ValueError(f"max_bytes must be positive, not {max_bytes}")
         with self._receiving:
@@ -102,16 +78,7 @@ class PeerStream(ByteStream):
         return data
 
     async def send(self, item: bytes | bytearray | memoryview) -> None:
-        """Send all of ``item``; when this returns the kernel has it.
-
-        Cancelled half-way, an unknown part has been sent, and the stream is good for
-        nothing but closing.
-
-        Raises:
-            anyio.BrokenResourceError: The connection was reset or timed out.
-            anyio.ClosedResourceError: This stream is closed, or its sending half is.
-            anyio.BusyResourceError: Another task is sending.
-        """
+        """Send all of ``item``; when this returns the kernel has it."""
         with self._sending, memoryview(item).cast("B") as rest:
             await anyio.lowlevel.checkpoint()
             self._check_open()
@@ -124,12 +91,7 @@ class PeerStream(ByteStream):
                     sent += self._send_now(chunk)
 
     async def send_eof(self) -> None:
-        """Half-close: tell the peer that no more will come; receiving goes on. Idempotent.
-
-        Raises:
-            anyio.ClosedResourceError: This stream is closed.
-            anyio.BusyResourceError: Another task is sending.
-        """
+        """Half-close."""
         with self._sending:
             await anyio.lowlevel.checkpoint()
             self._check_open()
@@ -143,11 +105,7 @@ class PeerStream(ByteStream):
                     raise self._stream_error(error) from error
 
     async def aclose(self) -> None:
-        """Close at once, without waiting for the peer; what was sent is still delivered.
-
-        Whoever is waiting in ``receive`` or ``send`` gets a ``ClosedResourceError``. Where
-        received bytes are left unread, the kernel tells the peer by a reset (RFC 9293 §3.6.1).
-        """
+        """Close at once, without waiting for the peer."""
         if not self._closed:
             self._closed = True
             close(self._sock)
@@ -184,3 +142,86 @@ class PeerStream(ByteStream):
         if error.errno != errno.EPIPE:  # that one leaves the peer's own end of stream valid
             self._broken = True
         return anyio.BrokenResourceError()
+
+
+class PeerStream(ByteStream):
+    """A direct TCP connection to a peer: an :class:`anyio.abc.ByteStream`.
+
+    One task may send while another receives. ``TCP_NODELAY`` is set. Nothing is read ahead: what
+    nobody receives stays in the kernel's buffers and holds the peer back.
+
+    Extra attributes: all of :class:`anyio.abc.SocketAttribute` and :class:`PeerAttribute`. The
+    addresses are the report's, and outlive the connection.
+
+    Attributes:
+        report: How the connection was opened.
+    """
+
+    def __init__(self, transport: ByteStream, report: PunchReport) -> None:
+        """Take over what carries the bytes.
+
+        Args:
+            transport: The connected stream, bare or encrypted; this one closes it.
+            report: How it was opened.
+        """
+        self.report = report
+        self._transport = transport
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        """The typed attributes (see :meth:`anyio.TypedAttributeProvider.extra`)."""
+        return {
+            **self._transport.extra_attributes,
+            SocketAttribute.local_address: lambda: tuple(self.report.local),
+            SocketAttribute.local_port: lambda: self.report.local.port,
+            SocketAttribute.remote_address: lambda: tuple(self.report.remote),
+            SocketAttribute.remote_port: lambda: self.report.remote.port,
+            PeerAttribute.report: lambda: self.report,
+        }
+
+    async def receive(self, max_bytes: int = DEFAULT_RECEIVE) -> bytes:
+        """Receive at least one byte.
+
+        Args:
+            max_bytes: The most to receive, in bytes; positive. More than 64 KiB is not received
+                at once.
+
+        Raises:
+            anyio.EndOfStream: The peer has sent everything and closed or half-closed.
+            anyio.BrokenResourceError: The connection was reset or timed out, or an encrypted one
+                ended without the peer's word that this is the end.
+            anyio.ClosedResourceError: This stream is closed.
+            anyio.BusyResourceError: Another task is receiving.
+            ValueError: ``max_bytes`` is not positive.
+        """
+        return await self._transport.receive(max_bytes)
+
+    async def send(self, item: bytes | bytearray | memoryview) -> None:
+        """Send all of ``item``; when this returns the kernel has it.
+
+        Cancelled half-way, an unknown part has been sent, and the stream is good for
+        nothing but closing.
+
+        Raises:
+            anyio.BrokenResourceError: The connection was reset or timed out.
+            anyio.ClosedResourceError: This stream is closed, or its sending half is.
+            anyio.BusyResourceError: Another task is sending.
+        """
+        await self._transport.send(item)  # type: ignore[arg-type]  # both take any buffer
+
+    async def send_eof(self) -> None:
+        """Half-close: tell the peer that no more will come; receiving goes on. Idempotent.
+
+        Raises:
+            anyio.ClosedResourceError: This stream is closed.
+            anyio.BusyResourceError: Another task is sending.
+        """
+        await self._transport.send_eof()
+
+    async def aclose(self) -> None:
+        """Close at once, without waiting for the peer; what was sent is still delivered.
+
+        Whoever is waiting in ``receive`` or ``send`` gets a ``ClosedResourceError``. Where
+        received bytes are left unread, the kernel tells the peer by a reset (RFC 9293 §3.6.1).
+        """
+        await self._transport.aclose()

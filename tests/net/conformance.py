@@ -24,6 +24,7 @@ from anyio.abc import ByteStream
 
 from simopen import Endpoint, PeerStream, PunchReport
 from simopen.net._addresses import endpoint_of
+from simopen.net._stream import TcpStream
 from tests.helpers import PEER, free_port
 
 Check: TypeAlias = Callable[[ByteStream, ByteStream], Awaitable[None]]
@@ -75,7 +76,7 @@ def tcp_pair(
 def peer_stream(sock: socket.socket) -> PeerStream:
     """A stream over ``sock``, with the report of a punch that met at once."""
     local, remote = endpoint_of(sock.getsockname()), endpoint_of(sock.getpeername())
-    return PeerStream(sock, PunchReport(local=local, remote=remote, attempts=1))
+    return PeerStream(TcpStream(sock), PunchReport(local=local, remote=remote, attempts=1))
 
 
 @asynccontextmanager
