@@ -16,7 +16,7 @@ from ._events import OnEvent, PunchFailed
 from ._report import PunchReport
 from ._telemetry import Telemetry
 from .net._addresses import Addresses, UnresolvedError
-from .net._executor import Punch
+from .net._executor import Punch, Race
 from .net._pairs import resolve_pairs
 from .net._stream import PeerStream, TcpStream
 from .punch import PunchOptions
@@ -164,7 +164,7 @@ async def _punch(
         raise UsageError(f"timeout must be more than 0 seconds or None, not {timeout!r}")
     announce = Telemetry(on_event)
     punch = Punch(
-        await _resolve(ours, theirs, began, timeout, announce),
+        Race(await _resolve(ours, theirs, began, timeout, announce)),
         options=options or _DEFAULTS,
         began=began,
         timeout=timeout,

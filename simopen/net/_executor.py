@@ -20,6 +20,14 @@ until the hold ends (2 of 4,000 simulated races at 10 % loss), or a better lane 
 longer than the hold: then one host holds a stream that is reset, as a lone lane does when the last
 acknowledgement is lost for good.
 
+Proving
+-------
+Where there is a secret, a connection is not handed over before it has proved who is at its other
+end. A *prover* gets every socket that opens, and says whether it is proven, lost (then the lane
+goes on as if refused), or someone else's (then the lane is over, and the others go on: a stranger
+who is first on a port costs a candidate, not the call). The two ends agree by what the proof
+itself says, so the rule above has no part in it, and no lane waits for another.
+
 Invariants:
 
 - All ports are taken before the first SYN leaves. Between the first and the last step of
@@ -30,7 +38,10 @@ Invariants:
 
 from __future__ import annotations
 
+import enum
+import math
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
@@ -47,7 +58,7 @@ from ._runner import Call, LaneRunner
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from anyio import CancelScope
 
@@ -56,32 +67,62 @@ if TYPE_CHECKING:
     from ._addresses import Addresses
 
 
+class Verdict(enum.Enum):
+    """What a prover says of an open connection."""
+
+    PROVEN = enum.auto()  # the peer's, and the one to hand over
+    LOST = enum.auto()  # closed before the proof
+    FALSE = enum.auto()  # not the peer's
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """What is to be punched.
+
+    Attributes:
+        pairs: Resolved endpoints of each lane, better ones first.
+        waits: Seconds from each lane's predecessor to its own start; ``lane_delay`` for all if
+            None.
+        most: How many SYNs all lanes together may send.
+    """
+
+    pairs: Sequence[Addresses]
+    waits: Sequence[float] | None = None
+    most: float = math.inf
+
+
 class Punch:
-    """One call's punch.
+    """One punch: a whole call's, or one round of it.
 
     Args:
-        pairs: Resolved endpoints of each lane, better ones first.
+        race: What is punched.
         options: The engine's numbers.
         began: When the call began, on :func:`time.monotonic`'s clock; ``elapsed`` and the timeout
             count from it.
         timeout: Seconds, or None for no limit.
         announce: Takes every event.
+        prove: The prover; gets the lane's number and its socket, which stays the lane's. It bounds
+            its own time.
     """
 
     def __init__(
         self,
-        pairs: Sequence[Addresses],
+        race: Race,
         *,
         options: PunchOptions,
         began: float,
         timeout: float | None,
         announce: Callable[[Event], None],
+        prove: Callable[[int, socket.socket], Awaitable[Verdict]] | None = None,
     ) -> None:
-        self._pairs = pairs
+        pairs = self._pairs = race.pairs
         self._options = options
         self._timeout = timeout
         self._give_up_at = None if timeout is None else began + timeout
         self._call = Call(began, announce)
+        self._waits = race.waits or [options.lane_delay] * len(pairs)
+        self._most = race.most / len(pairs)
+        self._prove = prove
         self._runners: list[LaneRunner] = []
         self._chosen: tuple[LaneRunner, PunchReport] | None = None
         self._error: BaseException | None = None
@@ -124,6 +165,7 @@ class Punch:
                 lanes=len(self._pairs),
                 leads=number == 0,
                 wall_offset=wall_offset,
+                most=self._most,
             )
             runner = LaneRunner(
                 number,
@@ -137,6 +179,8 @@ class Punch:
             self._runners.append(runner)
 
     def _outranked(self, number: int) -> Callable[[], bool]:
+        if self._prove is not None:
+            return lambda: False
         return lambda: any(runner.opening for runner in self._runners[:number])
 
     def _on_unsent(self, number: int) -> Callable[[], None]:
@@ -170,9 +214,17 @@ class Punch:
         return self._chosen
 
     async def _drive(self, runner: LaneRunner) -> None:
-        if await runner.drive():
+        connected = await runner.drive()
+        while connected and self._prove is not None:
+            verdict = await self._prove(runner.number, runner.sock)
+            if verdict is Verdict.PROVEN:
+                break
+            connected = verdict is Verdict.LOST and await runner.drive(after_loss=True)
+        if connected:
             self._chosen = runner, self._report_of(runner)
             self._close_lanes(but=runner)
+        else:
+            runner.close()  # before the race ends: nobody must wait for an answer from it
 
     async def _race(self) -> None:
         self._started = [anyio.Event() for _ in self._runners]
@@ -207,7 +259,7 @@ class Punch:
         left = None if self._give_up_at is None else self._give_up_at - time.monotonic()
         with anyio.move_on_after(left) as allowed:
             await self._started[number - 1].wait()
-            with anyio.move_on_after(self._options.lane_delay):
+            with anyio.move_on_after(self._waits[number]):
                 await self._unsent[number - 1].wait()
         return not allowed.cancelled_caught
 

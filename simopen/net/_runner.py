@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 YIELD_AFTER = 0.001  # seconds; longer holds on the loop would be felt by the caller's other tasks
 
+UNPROVEN = "closed before the proof"  # as the reason of a refusal
+
 _CONNECTED = (TcpState.ESTABLISHED, TcpState.CLOSE_WAIT)
 _OPENING = (TcpState.SYN_RECEIVED, *_CONNECTED)
 
@@ -82,6 +84,7 @@ class LaneRunner:
         on_unsent: Called when ``connect()`` has failed here.
 
     Attributes:
+        number: As given.
         sock: The socket it owns now.
     """
 
@@ -96,7 +99,7 @@ class LaneRunner:
         outranked: Callable[[], bool],
         on_unsent: Callable[[], None],
     ) -> None:
-        self._number = number
+        self.number = number
         self._addresses = addresses
         self._lane = lane
         self._call = call
@@ -119,14 +122,20 @@ class LaneRunner:
         """Close the socket: without a trace before :func:`._sockets.keep`."""
         _sockets.close(self.sock)
 
-    async def drive(self) -> bool:
+    async def drive(self, *, after_loss: bool = False) -> bool:
         """Punch; whether the socket is connected and chosen, else the lane has given up.
+
+        Args:
+            after_loss: Whether it was connected before, and lost without a proof.
 
         Raises:
             LocalBindError: A fresh socket cannot be had.
             SelfConnectionError: The socket met itself.
         """
-        action = self._lane.start(time.monotonic(), random.random())
+        if after_loss:
+            action = self._give_up_connection()
+        else:
+            action = self._lane.start(time.monotonic(), random.random())
         while action not in (Action.HAND_OVER, Action.ABANDON):
             seen = await self._perform(action)
             action = self._lane.observe(seen, time.monotonic(), random.random())
@@ -196,7 +205,7 @@ class LaneRunner:
     def _half_open(self) -> Seen:
         if self._half_open_at is None:
             self._half_open_at = self._call.at()
-            self._call.announce(PunchHalfOpen(at=self._half_open_at, lane=self._number))
+            self._call.announce(PunchHalfOpen(at=self._half_open_at, lane=self.number))
         return Seen.HALF_OPEN
 
     def _open_connection(self) -> Seen:
@@ -212,20 +221,27 @@ class LaneRunner:
         return Seen.OUTRANKED if self._outranked() else Seen.OPEN
 
     def _refused(self, code: int) -> Seen:
-        reason = _errno.refusal_reason(code)
+        if not _sockets.REFUSED_SOCKET_IS_REUSABLE:
+            self._replace()
+        return self._note_refusal(_errno.refusal_reason(code))
+
+    def _give_up_connection(self) -> Action:
+        self._replace()
+        seen = self._note_refusal(UNPROVEN)
+        return self._lane.observe(seen, time.monotonic(), random.random())
+
+    def _note_refusal(self, reason: str) -> Seen:
         self._refused_by[reason] = self._refused_by.get(reason, 0) + 1
         now = time.monotonic()
         self._call.announce(
             PunchRefused(
                 at=now - self._call.began,
-                lane=self._number,
+                lane=self.number,
                 number=self._lane.attempts,
                 reason=reason,
                 after=now - self._fired_at,
             )
         )
-        if not _sockets.REFUSED_SOCKET_IS_REUSABLE:
-            self._replace()
         return Seen.REFUSED
 
     # -- acting ----------------------------------------------------------------------------------
@@ -239,10 +255,10 @@ class LaneRunner:
             reason = _errno.unsent_reason(code)
             self._unsent_by[reason] = self._unsent_by.get(reason, 0) + 1
             self._on_unsent()
-            self._call.announce(PunchUnsent(at=self._call.at(), lane=self._number, reason=reason))
+            self._call.announce(PunchUnsent(at=self._call.at(), lane=self.number, reason=reason))
             return Seen.UNSENT
         self._call.announce(
-            PunchAttempt(at=self._call.at(), lane=self._number, number=self._lane.attempts)
+            PunchAttempt(at=self._call.at(), lane=self.number, number=self._lane.attempts)
         )
         return self._look()  # on loopback the answer is in before connect() returns
 
@@ -260,7 +276,7 @@ class LaneRunner:
         self._call.announce(
             PunchRefreshed(
                 at=now - self._call.began,
-                lane=self._number,
+                lane=self.number,
                 number=self._lane.attempts - 1,
                 after=now - self._fired_at,
             )

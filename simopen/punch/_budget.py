@@ -12,8 +12,14 @@ works at all mostly works within it. From then on ``syn_rate`` SYNs a second may
   clocks of two hosts disagree by more than a burst takes, nothing is lost but that quarter. Of
   several lanes the first keeps the beat, so that both hosts spend it on the same one.
 
-Invariant: after the free period, which each lane has from its first SYN on, no window of ``t``
-seconds holds more than ``t * syn_rate + 2 * burst_size + lanes`` SYNs of all lanes together.
+Where somebody else has named the endpoint (a rendezvous), a lane also has a number of SYNs that is
+all it will ever send: half of them may leave freely, the rest is paced.
+
+Invariants:
+
+- After the free period, which each lane has from its first SYN on, no window of ``t`` seconds holds
+  more than ``t * syn_rate + 2 * burst_size + lanes`` SYNs of all lanes together.
+- A lane never sends more than ``most`` SYNs.
 """
 
 from __future__ import annotations
@@ -25,6 +31,7 @@ from ._options import PunchOptions
 BEAT_SHARE = 0.25  # of all SYNs; those that may leave in beats
 BEAT_TOLERANCE = 0.005  # seconds; who wakes later than that has missed the beat
 ROUNDING = 1e-6  # beats; what floating-point time costs
+FREE_SHARE = 0.5  # of all a lane's SYNs, where their number is limited
 SPREAD = 0.5  # a single waits up to this fraction of its distance longer, at random
 
 
@@ -36,6 +43,7 @@ class SynBudget:
         lanes: How many lanes share them.
         leads: Whether this is the first of the lanes, which alone keeps the beat.
         wall_offset: Seconds to add to the caller's clock for the time since the epoch.
+        most: How many SYNs may leave in all.
     """
 
     def __init__(
@@ -45,12 +53,15 @@ class SynBudget:
         lanes: int = 1,
         leads: bool = True,
         wall_offset: float = 0.0,
+        most: float = math.inf,
     ) -> None:
         per_beat = int(min(options.burst_size, BEAT_SHARE * options.syn_rate * options.beat))
         self._per_beat = per_beat if leads else 0
         self._distance = lanes / (options.syn_rate - per_beat / options.beat)
         self._options = options
         self._phase = wall_offset % options.beat
+        self._left = most
+        self._free_left = most * FREE_SHARE
         self._free_until: float | None = None
         self._paid_at = -math.inf  # when the singles spent so far are paid for
         self._beat = -1  # the number of the latest beat with a SYN in it
@@ -61,9 +72,13 @@ class SynBudget:
     def spend(self, now: float) -> None:
         """Account for a SYN that leaves at ``now``."""
         self._before_last = self._account()
+        self._left -= 1
         if self._free_until is None:
             self._free_until = now + self._options.free_period
         if now < self._free_until:
+            self._free_left -= 1
+            if self._free_left < 1:
+                self._free_until = now
             return
         if not self._within_beat(now):
             self._paid_at = max(self._paid_at, now) + self._distance
@@ -80,15 +95,19 @@ class SynBudget:
             self._beat,
             self._beat_began,
             self._beat_spent,
+            self._left,
+            self._free_left,
         ) = self._before_last
 
     def earliest(self, now: float, chance: float) -> float:
-        """When the next SYN may leave: ``now``, or later.
+        """When the next SYN may leave: ``now``, or later, or never (``math.inf``).
 
         Args:
             now: Seconds.
             chance: Uniform in [0, 1).
         """
+        if self._left < 1:
+            return math.inf
         if self._free_until is None or now < self._free_until:
             return now
         if now >= self._paid_at or self._within_beat(now):
@@ -99,8 +118,16 @@ class SynBudget:
         next_beat = (self._beat_at(now) + 1) * self._options.beat - self._phase
         return min(single, next_beat)
 
-    def _account(self) -> tuple[float | None, float, int, float, int]:
-        return self._free_until, self._paid_at, self._beat, self._beat_began, self._beat_spent
+    def _account(self) -> tuple[float | None, float, int, float, int, float, float]:
+        return (
+            self._free_until,
+            self._paid_at,
+            self._beat,
+            self._beat_began,
+            self._beat_spent,
+            self._left,
+            self._free_left,
+        )
 
     def _beat_at(self, now: float) -> int:
         """The number of the beat that came last, before ``now`` or with it."""

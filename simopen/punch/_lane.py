@@ -34,14 +34,16 @@ RESTING         no SYN is out; the next one is due later             when to fir
 SYN_SENT        a SYN is out                                         when to refresh
 SYN_RECEIVED    the peer's SYN crossed ours                          none
 HELD            open, but a better lane may be about to open         when to look again
-ESTABLISHED     the connection is to be handed over (final)          none
+ESTABLISHED     the connection is to be handed over                  none
 FAILED          given up (final)                                     none
 ==============  ===================================================  =====================
 
-Besides its own deadline every state before the final ones has the end of the time allowed.
+Besides its own deadline every state before the last two has the end of the time allowed.
 A lane is HELD for half a second at most, or for twice its handshake if that is longer: within one
 round trip of the better lane that one opens, or the peer's reset of one of the two arrives. The
 better lane's path may be much the longer one; with 50 ms both hosts chose differently there.
+Where a connection has to prove who is at its other end, ESTABLISHED is left as if refused when it
+is lost before the proof.
 An observation becomes an :class:`Event` by way of the clock: no news is QUIET before the deadline
 and OVERDUE after it; anything short of a connection at the end of the time is EXPIRED.
 ``TRANSITIONS`` gives the next state and the action for every pair of state and event that can
@@ -148,6 +150,8 @@ TRANSITIONS: Mapping[tuple[State, Event], tuple[State, Action]] = MappingProxyTy
     (State.HELD, Event.OPEN): (State.ESTABLISHED, Action.HAND_OVER),
     (State.HELD, Event.REFUSED): (State.RESTING, Action.WAIT),
     (State.HELD, Event.EXPIRED): (State.FAILED, Action.ABANDON),
+    (State.ESTABLISHED, Event.REFUSED): (State.RESTING, Action.WAIT),
+    (State.ESTABLISHED, Event.EXPIRED): (State.FAILED, Action.ABANDON),
 })  # fmt: skip
 
 _UNTIMED = {
@@ -180,6 +184,7 @@ class Lane:
         lanes: int = 1,
         leads: bool = True,
         wall_offset: float = 0.0,
+        most: float = math.inf,
     ) -> None:
         """Make an idle lane.
 
@@ -190,6 +195,7 @@ class Lane:
             lanes: How many race, this one included; they share ``options.syn_rate``.
             leads: Whether this is the first of them.
             wall_offset: Seconds to add to the caller's clock for the time since the epoch.
+            most: How many SYNs it may send in all.
         """
         self.state: State = State.IDLE
         self.attempts: int = 0
@@ -198,7 +204,9 @@ class Lane:
         self.unsent: int = 0
         self.round_trip: float | None = None
         self._options = options
-        self._budget = SynBudget(options, lanes=lanes, leads=leads, wall_offset=wall_offset)
+        self._budget = SynBudget(
+            options, lanes=lanes, leads=leads, wall_offset=wall_offset, most=most
+        )
         self._give_up_at = math.inf if give_up_at is None else give_up_at
         self._deadline = math.inf
         self._fired_at = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from dataclasses import replace
 
@@ -192,3 +193,32 @@ def test_asking_changes_nothing() -> None:
     fire_until_held(budget, 0.0)
     answers = {budget.earliest(0.001, 0.5) for _ in range(10)}
     assert answers == {budget.earliest(0.001, 0.5)}
+
+
+@settings(deadline=None, max_examples=100)
+@given(most=st.integers(1, 400), refused_after=st.floats(1e-6, 0.1), chance=chances)
+def test_no_more_than_all_it_may_send(most: int, refused_after: float, chance: float) -> None:
+    """However fast refusals come, a limited lane stops; half of its SYNs at most leave freely."""
+    budget, now, left = SynBudget(DEFAULTS, most=most), 0.0, []
+    while now < math.inf:
+        budget.spend(now)
+        left.append(now)
+        assert len(left) <= most
+        now = budget.earliest(now + refused_after, chance)
+    assert len(left) == most
+    paced = left[max(1, most // 2) :]
+    assert overdraft(paced, replace(DEFAULTS, free_period=0)) <= SLACK
+
+
+def test_a_syn_that_did_not_leave_is_not_counted() -> None:
+    """A refunded SYN may be sent again, also the last one."""
+    budget = SynBudget(DEFAULTS, most=2)
+    for _ in range(5):
+        budget.spend(0.0)
+        budget.refund()
+    budget.spend(0.0)
+    assert budget.earliest(0.0, 0.0) < math.inf
+    budget.spend(1.0)
+    assert budget.earliest(9.0, 0.0) == math.inf
+    budget.refund()
+    assert budget.earliest(9.0, 0.0) == 9.0
