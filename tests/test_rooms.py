@@ -22,8 +22,9 @@ MAY_KNOW = {
     "net": {"net", "punch", "common"},
     "rendezvous.protocol": {"rendezvous.protocol"},
     "rendezvous": {"rendezvous", "rendezvous.protocol", "net", "punch", "common"},
+    "security": {"security"},
     "lab": {"lab"},
-    "door": {"door", "rendezvous", "rendezvous.protocol", "net", "punch", "common"},
+    "door": {"door", "rendezvous", "rendezvous.protocol", "security", "net", "punch", "common"},
     "cli": {"cli", "door", "lab", "common"},
 }
 
@@ -46,7 +47,7 @@ def room_of(module: str) -> str:
         return "door"
     if parts[:2] == ["rendezvous", "protocol"]:
         return "rendezvous.protocol"
-    if parts[0] in ("punch", "net", "rendezvous", "lab", "cli"):
+    if parts[0] in ("punch", "net", "rendezvous", "security", "lab", "cli"):
         return parts[0]
     if parts[0] == "__main__":
         return "cli"
