@@ -44,7 +44,7 @@ _ACCEPT: Final = b"A"
 def transcript(
     *,
     mode: Mode,
-    round: int,  # noqa: A002  # its name in every message
+    round: int,  # noqa: A002 - its name in every message
     room_tag: bytes,
     client_offer: bytes,
     server_offer: bytes,

@@ -45,9 +45,9 @@ def lp(data: bytes) -> bytes:
 
 
 class GroupKeys:
-    """What everybody who holds one secret can compute. Immutable, and prints nothing of itself."""
+    """What everybody who holds one secret can compute. Prints nothing of itself."""
 
-    __slots__ = ("__prk",)
+    __slots__ = ("_prk",)
 
     def __init__(self, prk: bytes) -> None:
         """Take over a pseudorandom key; :meth:`from_material` makes one.
@@ -55,7 +55,7 @@ class GroupKeys:
         Args:
             prk: HKDF's pseudorandom key, 32 bytes.
         """
-        self.__prk = prk
+        self._prk = prk
 
     @classmethod
     def from_material(cls, ikm: bytes) -> GroupKeys:
@@ -108,7 +108,7 @@ class GroupKeys:
         return self._expand(b"simopen/1 hello " + side.encode())
 
     def _expand(self, info: bytes) -> bytes:
-        return HKDFExpand(SHA256(), KEY_LENGTH, info).derive(self.__prk)
+        return HKDFExpand(SHA256(), KEY_LENGTH, info).derive(self._prk)
 
     def __repr__(self) -> str:
         return "<GroupKeys>"
