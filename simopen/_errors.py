@@ -6,9 +6,20 @@
     ├ UsageError(ValueError)                  the call itself is wrong; nothing was sent
     │  └ SelfConnectionError                  both endpoints are the same socket address
     ├ LocalBindError(OSError)                 our own port or address is not to be had; errno kept
-    └ PeerConnectError(anyio.ConnectionFailed)   the peer was not reached; .report, .diagnosis
-       ├ PeerTimeoutError(TimeoutError)       … within the time allowed
-       └ NameResolutionError                  … because its name has no usable address
+    ├ PeerConnectError(anyio.ConnectionFailed)   the peer was not reached; .report, .diagnosis
+    │  ├ PeerTimeoutError(TimeoutError)       … within the time allowed
+    │  ├ NameResolutionError                  … because its name has no usable address
+    │  ├ RendezvousError                      … because nobody introduced us
+    │  │  ├ CoordinatorUnavailable            the coordinator cannot be reached, or is stopping
+    │  │  ├ RoomFullError                     two others are in the room
+    │  │  └ PeerNotFoundError(TimeoutError)   nobody came with this room and this secret in time
+    │  └ AuthenticationError                  … because nobody who was met is the peer
+    │     ├ WrongSecretError                  its offer was made with another secret
+    │     ├ ReflectedOfferError               our own offer came back to us
+    │     └ PeerProofError                    it could not prove the key in its offer
+    └ ProtocolError                           what is said does not follow the protocol
+       ├ LocalProtocolError                   by us: a call at the wrong time
+       └ RemoteProtocolError                  by the other end
 
 All of them survive pickling with their attributes. Once a stream has been handed over, its errors
 are anyio's own (``BrokenResourceError``, ``ClosedResourceError``, ``EndOfStream``).
@@ -94,6 +105,57 @@ class PeerTimeoutError(PeerConnectError, TimeoutError):
 
 class NameResolutionError(PeerConnectError):
     """The peer's name has no address of the family that ``local`` asks for."""
+
+
+class RendezvousError(PeerConnectError):
+    """The coordinator did not introduce us to anybody."""
+
+
+class CoordinatorUnavailable(RendezvousError):  # noqa: N818 - a state, as in LabUnavailable
+    """The coordinator cannot be reached, refuses us for now, or is shutting down."""
+
+
+class RoomFullError(RendezvousError):
+    """Two others are in the room: it is for two."""
+
+
+class PeerNotFoundError(RendezvousError, TimeoutError):
+    """Nobody came with this room and this secret within the time allowed.
+
+    A peer with another secret, or another spelling of the room, is in another room: it
+    cannot be told from one that never came.
+    """
+
+
+class AuthenticationError(PeerConnectError):
+    """Somebody was there, and is not the peer."""
+
+
+class WrongSecretError(AuthenticationError):
+    """What the other side offered was made with another secret, or is no offer."""
+
+
+class ReflectedOfferError(AuthenticationError):
+    """Our own offer came back to us: somebody reflects what we send."""
+
+
+class PeerProofError(AuthenticationError):
+    """Whoever was met could not prove the key in its offer.
+
+    An old offer played again, a stranger on the punched port, or a broken connection each time.
+    """
+
+
+class ProtocolError(SimopenError):
+    """What is said does not follow the protocol."""
+
+
+class LocalProtocolError(ProtocolError):
+    """We were about to say what has no place now: a mistake in the calling program."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The other end said what has no place in the protocol, or is no coordinator at all."""
 
 
 def _rebuild(

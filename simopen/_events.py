@@ -145,4 +145,88 @@ class PunchFailed(Event):
     diagnosis: Diagnosis
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RendezvousJoined(Event):
+    """The coordinator has taken us in; now for the peer.
+
+    Attributes:
+        rendezvous: Its URL.
+        observed: Where it sees us.
+    """
+
+    name: ClassVar[str] = "rendezvous.joined"
+    rendezvous: str
+    observed: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RendezvousLost(Event):
+    """The coordinator cannot be reached, or has hung up; it is tried again.
+
+    Attributes:
+        reason: Why, in words.
+        again_in: Seconds until then.
+    """
+
+    name: ClassVar[str] = "rendezvous.lost"
+    reason: str
+    again_in: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RendezvousIntroduced(Event):
+    """The peer has come, and its offer has opened; SYNs leave after the delay.
+
+    Attributes:
+        round: 1 for the first.
+        delay: Seconds until both fire.
+        candidates: The peer's endpoints in the order they are tried, each with how it leads there.
+    """
+
+    name: ClassVar[str] = "rendezvous.introduced"
+    round: int
+    delay: float
+    candidates: tuple[tuple[Endpoint, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundFailed(Event):
+    """A round has led to no peer.
+
+    Attributes:
+        round: 1 for the first.
+        reason: Why, in words.
+    """
+
+    name: ClassVar[str] = "rendezvous.round_failed"
+    round: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofStarted(Event):
+    """A connection is open; now it has to prove who is at its other end.
+
+    Attributes:
+        lane: Which pair of endpoints; 0 for the first.
+    """
+
+    name: ClassVar[str] = "proof.started"
+    lane: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofFailed(Event):
+    """It could not; the other lanes go on.
+
+    Attributes:
+        lane: Which pair of endpoints; 0 for the first.
+        reason: Why, in words.
+    """
+
+    name: ClassVar[str] = "proof.failed"
+    lane: int
+    reason: str
+
+
 OnEvent: TypeAlias = Callable[[Event], None]

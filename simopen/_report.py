@@ -29,7 +29,10 @@ class PunchReport:
         unsent_by: Likewise for the calls that sent nothing.
         lanes: The same of each pair of endpoints, where several were raced, by the number of
             the lane in events; the figures above are then those of all together.
-        path: How the peer was reached; ``"direct"`` for known endpoints.
+        path: How the peer was reached: ``"direct"`` for known endpoints; after a rendezvous
+            ``"local network"``, ``"IPv6"``, ``"IPv4"`` or ``"hairpin"``.
+        encrypted: Whether the stream is TLS, and both ends have proved that they hold the secret.
+        meeting: What the rendezvous had to do with it; None without one.
     """
 
     local: Endpoint
@@ -44,6 +47,8 @@ class PunchReport:
     unsent_by: Mapping[str, int] = field(default_factory=dict)
     lanes: tuple[PunchReport, ...] = ()
     path: str = "direct"
+    encrypted: bool = False
+    meeting: MeetingReport | None = None
 
     def __str__(self) -> str:
         """One line for a person."""
@@ -52,10 +57,38 @@ class PunchReport:
             parts.insert(0, f"of {len(self.lanes)} pairs")
         if self.refreshes:
             parts.append(count(self.refreshes, "refresh", "refreshes"))
+        if self.meeting and self.meeting.rounds > 1:
+            parts.append(count(self.meeting.rounds, "round"))
+        if self.encrypted:
+            parts.append("encrypted")
         return (
             f"{self.local} <-> {self.remote}, {self.path}, "
             f"{format_seconds(self.elapsed)}, {', '.join(parts)}"
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeetingReport:
+    """What happened at the coordinator.
+
+    Attributes:
+        rendezvous: Its URL.
+        waited: Seconds from the call to the latest introduction, or to the end without one.
+        rounds: Introductions.
+        observed: Our endpoint as the coordinator saw it last, one for each family.
+        peer_observed: The peer's, likewise.
+        mapping: Whether our NAT keeps one endpoint for all destinations (RFC 4787 §4.1):
+            ``"stable"``, ``"varies"``, or ``"unknown"``.
+        peer_mapping: The same of the peer's.
+    """
+
+    rendezvous: str
+    waited: float = 0.0
+    rounds: int = 0
+    observed: tuple[Endpoint, ...] = ()
+    peer_observed: tuple[Endpoint, ...] = ()
+    mapping: str = "unknown"
+    peer_mapping: str = "unknown"
 
 
 def together(chosen: PunchReport, lanes: tuple[PunchReport, ...]) -> PunchReport:

@@ -53,13 +53,24 @@ async def resolve(local: Endpoint, remote: Endpoint) -> Addresses:
         raise UsageError(f"local {local} and remote {remote} are of different families")
     check_one_host(local, numeric_address(bound.host), role="local")
     check_one_host(remote, numeric_address(target.host), role="remote")
-    source = Endpoint(_source_host(family, bound, target), bound.port)
-    if source == target:
+    return numeric_pair(family, bound, target)
+
+
+def numeric_pair(
+    family: socket.AddressFamily, local: Endpoint, remote: Endpoint
+) -> Addresses:
+    """The ends of a punch between numeric endpoints of one family.
+
+    Raises:
+        SelfConnectionError: Both are the same socket address.
+    """
+    source = Endpoint(_source_host(family, local, remote), local.port)
+    if source == remote:
         raise SelfConnectionError(
-            f"local {local} and remote {remote} are the same socket address, {target}: "
+            f"local {local} and remote {remote} are the same socket address, {remote}: "
             "a socket would connect to itself; give the peer's address or another port"
         )
-    return Addresses(family, bound, target, source)
+    return Addresses(family, local, remote, source)
 
 
 def endpoint_of(address: tuple[Any, ...]) -> Endpoint:

@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass, fields
 
 
+_LEAST = {"syn_rate": 1, "burst_size": 1, "refresh_growth": 1, "rounds": 1, "round_syns": 1}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PunchOptions:
     """How to punch. The defaults are measured; change one only with a measurement in hand.
@@ -57,6 +60,15 @@ class PunchOptions:
             firewall rule of our own, the same port pair still in use) before the call gives up,
             whatever its timeout. Default 3.0: an interface that is just coming up, or an old
             connection of the same pair that is just closing, recovers in less.
+        rounds: Introductions after which a call through a coordinator gives up. Default 5: a
+            coordinator that lies cannot make us fire more often, and who has not met in five has
+            a reason.
+        round_time: Seconds in which SYNs leave in the first round; each further one has half as
+            much again. Default 2.5: twice what two hosts 0.4 s apart with a lost SYN need.
+        round_syns: SYNs that one round may send, to all endpoints together. Default 1000: the
+            most that a coordinator, or whoever holds a leaked secret, can aim at somebody.
+        plaintext: Whether a call through a coordinator goes without encryption and proof.
+            Default False: whoever is in between could read, write and take the peer's part.
     """
 
     refresh_first: float = 0.5
@@ -76,6 +88,10 @@ class PunchOptions:
     burst_time: float = 0.001
     lane_delay: float = 0.1
     patience_unsent: float = 3.0
+    rounds: int = 5
+    round_time: float = 2.5
+    round_syns: int = 1000
+    plaintext: bool = False
 
     def __post_init__(self) -> None:
         """Refuse numbers that make no engine.
@@ -87,10 +103,10 @@ class PunchOptions:
             value = getattr(self, field.name)
             if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{field.name} must be a finite number >= 0, not {value!r}")
-        for name, least in (("syn_rate", 1), ("burst_size", 1), ("refresh_growth", 1)):
+        for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)!r}")
-        for name in ("refresh_first", "refresh_known", "beat"):
+        for name in ("refresh_first", "refresh_known", "beat", "round_time"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be more than 0")
         if not self.refresh_spread < 1:
