@@ -31,29 +31,43 @@ Invariants
 
 - Exactly one event ends a conversation that the coordinator ends: Rejected, Failed, Dismissed,
   Probed or Lost; or WireError was raised.
-- A ping leaves after every ``PING_LONGEST`` seconds, or half of what the welcome allows.
+- Once welcome, a ping leaves every ``LONGEST_PING_INTERVAL`` seconds, or twice in what the
+  welcome allows, if that is shorter; so the coordinator's silence is no mere quiet.
 """
 
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
+from ._frames import COORDINATOR_MESSAGES, FrameReader, WireError, encode_frame
+from ._limits import LONGEST_ELAPSED, LONGEST_PING_INTERVAL, WELCOME_TIMEOUT
 from ._messages import (
+    LARGEST_NUMBER,
+    Attach,
     Bye,
     Code,
     CoordinatorMessage,
     Error,
     Introduce,
+    Join,
+    Leave,
     Opening,
     Outcome,
+    Ping,
+    Pong,
+    Probe,
     Probed,
     Reject,
+    Result,
+    Settled,
     Verdict,
     Welcome,
 )
+from ._timing import clamped_delay
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -190,6 +204,15 @@ ClientEvent: TypeAlias = (
 )
 
 
+_ANSWERED_BY: Mapping[type[Opening], ClientState] = MappingProxyType(
+    {
+        Join: ClientState.JOINING,
+        Attach: ClientState.ATTACHING,
+        Probe: ClientState.PROBING,
+    }
+)
+
+
 class ClientConversation:
     """One connection to a coordinator.
 
@@ -206,11 +229,26 @@ class ClientConversation:
             opening: The first message.
             now: Seconds on the caller's monotonic clock, here and in every method.
         """
-        raise NotImplementedError
+        self.state: ClientState = _ANSWERED_BY[type(opening)]
+        self._joining = isinstance(opening, Join)
+        self._reader = FrameReader(COORDINATOR_MESSAGES)
+        self._out = bytearray(encode_frame(opening))
+        self._round: int | None = None
+        self._idle = math.inf  # seconds; as the welcome says
+        self._pings = 0
+        self._ping_at = math.inf
+        self._silent_at = now + WELCOME_TIMEOUT
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over."""
+        return self.state is ClientState.ENDED
 
     def data_to_send(self) -> bytes:
         """Take the bytes that are to be sent now; empty when there are none."""
-        raise NotImplementedError
+        data = bytes(self._out)
+        self._out.clear()
+        return data
 
     def receive(self, data: bytes, now: float) -> list[ClientEvent]:
         """Take what arrived; empty bytes for the end of the stream.
@@ -218,19 +256,41 @@ class ClientConversation:
         Raises:
             WireError: The other end is no coordinator; the conversation has ended.
         """
-        raise NotImplementedError
+        if self.ended:
+            return []
+        if not data:
+            return self._end(Lost(silent=False))
+        events: list[ClientEvent] = []
+        try:
+            for message in self._reader.feed(data):
+                if not self.ended:
+                    events += self._take(message, now)
+        except WireError:
+            self.state = ClientState.ENDED
+            raise
+        return events
 
     def tick(self, now: float) -> list[ClientEvent]:
         """Do what the time asks for: ping, or give up a silent coordinator."""
-        raise NotImplementedError
+        if self.ended:
+            return []
+        if now >= self._silent_at:
+            return self._end(Lost(silent=True))
+        if now >= self._ping_at:
+            self._pings += 1
+            self._out += encode_frame(Ping(number=self._pings % LARGEST_NUMBER))
+            self._ping_at = now + self._ping_interval()
+        return []
 
     def next_deadline(self) -> float:
         """When to call :meth:`tick`; ``math.inf`` for never."""
-        raise NotImplementedError
+        if self.ended:
+            return math.inf
+        return min(self._ping_at, self._silent_at)
 
     def settle(self) -> None:
         """Say that no more families will be attached. Nothing is sent once it has ended."""
-        raise NotImplementedError
+        self._say(Settled())
 
     def result(self, outcome: Outcome, *, elapsed: float) -> None:
         """Report how the introduction's round ended. Nothing is sent once it has ended.
@@ -242,8 +302,77 @@ class ClientConversation:
         Raises:
             LookupError: There was no introduction.
         """
-        raise NotImplementedError
+        if self._round is None:
+            raise LookupError("there was no introduction to report on")
+        elapsed = min(max(elapsed, 0.0), LONGEST_ELAPSED)
+        self._say(Result(round=self._round, outcome=outcome, elapsed=elapsed))
 
     def leave(self) -> None:
         """Give up the seat and end the conversation."""
-        raise NotImplementedError
+        if self._joining:
+            self._say(Leave())
+        self.state = ClientState.ENDED
+
+    def _say(self, message: Settled | Result | Leave) -> None:
+        if not self._joining:
+            raise LookupError("only a connection that has joined can say this")
+        if not self.ended:
+            self._out += encode_frame(message)
+
+    def _take(self, message: CoordinatorMessage, now: float) -> list[ClientEvent]:
+        if self._idle < math.inf:  # before the welcome the deadline is absolute
+            self._silent_at = now + self._idle
+        match message:
+            case Ping():
+                self._out += encode_frame(Pong(number=message.number))
+                return []
+            case Pong():
+                return []
+        state = CLIENT_TRANSITIONS.get((self.state, type(message)))
+        if state is None:
+            raise WireError(f"{message.__struct_config__.tag} has no place here", Code.UNEXPECTED)
+        self.state = state
+        return [self._event(message, now)]
+
+    def _event(self, message: CoordinatorMessage, now: float) -> ClientEvent:
+        match message:
+            case Welcome():
+                self._idle = message.idle
+                self._silent_at = now + self._idle
+                self._ping_at = now + self._ping_interval()
+                return Welcomed(message.observed, message.probe)
+            case Introduce():
+                self._round = message.round
+                return _introduced(message, now)
+            case Probed():
+                return ProbeAnswered(message.observed)
+            case Reject():
+                return Rejected(message.code, _printable(message.message))
+            case Error():
+                return Failed(message.code, _printable(message.message))
+            case _:
+                return Dismissed()
+
+    def _ping_interval(self) -> float:
+        return min(self._idle / 2, LONGEST_PING_INTERVAL)
+
+    def _end(self, event: ClientEvent) -> list[ClientEvent]:
+        self.state = ClientState.ENDED
+        return [event]
+
+
+def _introduced(message: Introduce, now: float) -> Introduced:
+    return Introduced(
+        round=message.round,
+        delay=clamped_delay(message.delay),
+        at=now,
+        observed=message.observed,
+        offer=message.offer,
+        mapping=message.mapping,
+        peer_mapping=message.peer_mapping,
+    )
+
+
+def _printable(text: str) -> str:
+    """What a stranger says, without what a terminal would obey."""
+    return "".join(each if each.isprintable() else "?" for each in text)

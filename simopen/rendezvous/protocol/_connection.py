@@ -19,13 +19,14 @@ States
 state       meaning                                                  deadline
 ==========  =======================================================  ========================
 NEW         nothing has been asked yet                               of the handshake
+PROBING     likewise, on the second port                             of the handshake
 JOINED      it carries a seat                                        idle
 ATTACHED    it shows the seat's endpoint of another family           idle
 PROBED      it has shown an endpoint to the second port              idle
 ENDED       hung up (final)                                          none
 ==========  =======================================================  ========================
 
-``TRANSITIONS`` gives the next state for every message that has a place; pings and pongs have
+``SERVER_TRANSITIONS`` gives the next state for every message that has a place; pings and pongs have
 theirs in every state before the last. Any other message is answered with ``unexpected``.
 
 Invariants
@@ -39,16 +40,23 @@ Invariants
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
-from ._limits import CoordinatorLimits
+from ._frames import CLIENT_MESSAGES, FrameReader, WireError
+from ._limits import Allowance, CoordinatorLimits
 from ._messages import (
     Attach,
+    ClientMessage,
+    Code,
     CoordinatorMessage,
+    Error,
     Join,
     Leave,
+    Ping,
+    Pong,
     Probe,
     Result,
     Settled,
@@ -65,20 +73,23 @@ class ServerState(enum.Enum):
     """Where the conversation is."""
 
     NEW = enum.auto()
+    PROBING = enum.auto()
     JOINED = enum.auto()
     ATTACHED = enum.auto()
     PROBED = enum.auto()
     ENDED = enum.auto()
 
 
-TRANSITIONS: Mapping[tuple[ServerState, type[Asked]], ServerState] = MappingProxyType({
+SERVER_TRANSITIONS: Mapping[tuple[ServerState, type[Asked]], ServerState] = MappingProxyType({
     (ServerState.NEW, Join): ServerState.JOINED,
     (ServerState.NEW, Attach): ServerState.ATTACHED,
-    (ServerState.NEW, Probe): ServerState.PROBED,
+    (ServerState.PROBING, Probe): ServerState.PROBED,
     (ServerState.JOINED, Settled): ServerState.JOINED,
     (ServerState.JOINED, Result): ServerState.JOINED,
     (ServerState.JOINED, Leave): ServerState.JOINED,
 })  # fmt: skip
+
+_UNPROVEN = (ServerState.NEW, ServerState.PROBING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +121,8 @@ class ServerConnection:
 
     Attributes:
         state: Where the conversation is.
-        round_trip: Seconds to the client and back, the least that its pongs showed; None where
-            it has not been measured.
+        round_trip: Seconds to the client and back, as its pong showed; None where it has not been
+            measured.
     """
 
     def __init__(
@@ -131,24 +142,90 @@ class ServerConnection:
                 first takes no probes.
             measuring: Measure the round trip by a ping of our own.
         """
-        raise NotImplementedError
+        self.state: ServerState = ServerState.PROBING if probing else ServerState.NEW
+        self.round_trip: float | None = None
+        self._limits = limits
+        self._measuring = measuring
+        self._reader = FrameReader(CLIENT_MESSAGES)
+        self._allowance = Allowance(rate=limits.message_rate, burst=limits.message_burst, now=now)
+        self._give_up_at = now + limits.handshake
+        self._pinged_at = now
+        self._release_at = now + limits.round_trip_wait if measuring else -math.inf
+        self._held: list[Step] = []
 
     def start(self, now: float) -> list[Step]:
         """Begin; call it once, first."""
-        raise NotImplementedError
+        self._pinged_at = now
+        return [Reply(Ping(number=0))] if self._measuring else []
 
     def receive(self, data: bytes, now: float) -> list[Step]:
         """Take what arrived."""
-        raise NotImplementedError
+        if self.state is ServerState.ENDED:
+            return []
+        steps: list[Step] = []
+        try:
+            for message in self._reader.feed(data):
+                steps += self._take(message, now)
+        except WireError as error:
+            steps += self._give_up(error.code, str(error))
+        return steps
 
     def tick(self, now: float) -> list[Step]:
         """Do what the time asks for."""
-        raise NotImplementedError
+        if self.state is ServerState.ENDED:
+            return []
+        if now < self._give_up_at:
+            return self._released() if now >= self._release_at else []
+        if self.state in _UNPROVEN:
+            return self._give_up(Code.TIMEOUT, "no request came")
+        return self._give_up(Code.IDLE, "nothing was heard for too long")
 
     def end(self) -> None:
         """Note that the connection is closed, or is about to be by the rooms' word."""
-        raise NotImplementedError
+        self.state = ServerState.ENDED
+        self._held.clear()
 
     def next_deadline(self) -> float:
         """When to call :meth:`tick`; ``math.inf`` for never."""
-        raise NotImplementedError
+        if self.state is ServerState.ENDED:
+            return math.inf
+        return min(self._give_up_at, self._release_at) if self._held else self._give_up_at
+
+    def _take(self, message: ClientMessage, now: float) -> list[Step]:
+        if not self._allowance.take(now):
+            raise WireError("too many messages", Code.RATE)
+        steps = self._answer(message, now)
+        if self.state not in _UNPROVEN:
+            self._give_up_at = now + self._limits.idle
+        return steps
+
+    def _answer(self, message: ClientMessage, now: float) -> list[Step]:
+        if isinstance(message, Ping):
+            return [Reply(Pong(number=message.number))]
+        if isinstance(message, Pong):
+            return self._measured(now)
+        self.state = self._next_state(message)
+        self._held.append(Request(message))
+        return self._released() if now >= self._release_at else []
+
+    def _next_state(self, message: Asked) -> ServerState:
+        state = SERVER_TRANSITIONS.get((self.state, type(message)))
+        if state is None:
+            raise WireError(f"{message.__struct_config__.tag} has no place here", Code.UNEXPECTED)
+        return state
+
+    def _measured(self, now: float) -> list[Step]:
+        if not self._measuring:
+            return []
+        self._measuring = False
+        self.round_trip = now - self._pinged_at
+        return self._released()
+
+    def _released(self) -> list[Step]:
+        self._release_at = -math.inf
+        steps, self._held = self._held, []
+        return steps
+
+    def _give_up(self, code: Code, text: str) -> list[Step]:
+        self.end()
+        return [Reply(Error(code=code, message=text)), Hangup()]

@@ -1,95 +1,103 @@
-"""The matching core: who sits in which room, and who is introduced to whom."""
+"""The matching core: who sits in which room, and who is introduced to whom.
+
+Theory of operation
+===================
+
+A **seat** is a name of random bytes that only the coordinator and its client know. Joining takes
+it in the room of a tag; joining again, on another connection and with a new offer, begins a new
+round: the new connection is welcomed, and only then are the older ones of the seat told
+``replaced`` and closed. Further families are attached by connections of their own.
+
+A room pairs two members that both **wait**. They are introduced at once if a family of each is
+observed that the other has too, or if none is still to come; else when one comes, or
+``family_wait`` after the second began to wait. Each is told the other's endpoints and offer, and
+the delay after which both fire together.
+
+The same two hosts may meet again at once, before their old seats have left. So a newcomer to a
+room in which somebody **meets** is **queued**: it takes the first place that falls free. If the
+two old members are introduced again instead, there is no place for it.
+
+States of a member
+==================
+
+=========  ===========================  =======================================================
+state      left for                     when
+=========  ===========================  =======================================================
+QUEUED     WAITING                      a place falls free
+QUEUED     gone                         the two members were introduced again
+WAITING    MEETING                      introduced
+MEETING    RESTING                      it reports that the round failed
+MEETING    WAITING                      it joins again, with a higher round
+RESTING    WAITING                      it joins again
+any        gone                         it reports ``ok``, leaves, or its connection is lost;
+                                        MEETING outlives that by ``grace``
+=========  ===========================  =======================================================
+
+Invariants
+==========
+
+- At most two members of a room have a place; nobody is queued while a place is free.
+- An offer is introduced once: the two of a pair are told it in the same call, each the other's.
+- A connection belongs to at most one member; of a member that is gone no connection, deadline or
+  empty room is left.
+- Every table is bounded: rooms by a limit, the members of a room by two and the queue, the
+  connections of a member by the families, deadlines by rooms and members.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+import math
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from ._limits import CoordinatorLimits
-from ._messages import CoordinatorMessage, Family, Outcome
+from ._actions import Action, Close, Paired, Path, Reported, Send
+from ._connection import Asked
+from ._limits import LONGEST_ELAPSED, CoordinatorLimits
+from ._messages import (
+    Attach,
+    Bye,
+    Code,
+    CoordinatorMessage,
+    Error,
+    Family,
+    Introduce,
+    Join,
+    Leave,
+    Outcome,
+    Probe,
+    Probed,
+    Reject,
+    Result,
+    Seat,
+    Settled,
+    Tag,
+    Verdict,
+    Welcome,
+)
+from ._room import Member, MemberState, MemoryStore, Room, RoomStore
+from ._timing import Timeouts, firing_delay
 
 if TYPE_CHECKING:
-    from ._connection import Asked
+    from collections.abc import Callable, Mapping
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
-    """How a client is seen over one connection.
+_REASONS = MappingProxyType(
+    {
+        Code.ROOM_FULL: "two others are in this room",
+        Code.ROOMS_FULL: "the coordinator has no room left",
+        Code.SEAT: "nobody in this room has that seat",
+        Code.STALE: "this seat has had an offer of this round or a later one",
+        Code.SHUTTING_DOWN: "the coordinator is stopping",
+    }
+)
 
-    Attributes:
-        family: Of its address.
-        observed: Where it comes from, as ``"host:port"`` or ``"[v6]:port"``, without a zone; an
-            IPv4 address mapped into IPv6 as IPv4.
-        round_trip: Seconds; None where nothing is known.
-    """
 
+class _Place(NamedTuple):
+    """Whom a connection belongs to."""
+
+    tag: Tag
+    seat: Seat
     family: Family
-    observed: str
-    round_trip: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send a message on a connection, after what was sent before."""
-
-    connection: int
-    message: CoordinatorMessage
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """Close a connection when what was sent before has left; the rooms have forgotten it."""
-
-    connection: int
-
-
-@dataclass(frozen=True, slots=True)
-class Paired:
-    """For the metrics: two members have been introduced.
-
-    Attributes:
-        round: Of the introduction; 1 is their first.
-        waited: Seconds that the first of them had waited.
-    """
-
-    round: int
-    waited: float
-
-
-@dataclass(frozen=True, slots=True)
-class Reported:
-    """For the metrics: a member has told how its round ended.
-
-    Attributes:
-        outcome: In its word.
-        elapsed: Seconds in its word, 0 to ``LONGEST_ELAPSED``.
-    """
-
-    outcome: Outcome
-    elapsed: float
-
-
-Action: TypeAlias = Send | Close | Paired | Reported
-
-
-class RoomStore(Protocol):
-    """Where rooms are kept, by tag."""
-
-    def get(self, tag: bytes) -> Room | None:
-        """The room of that tag, or None."""
-
-    def put(self, room: Room) -> None:
-        """Keep a room, new or changed."""
-
-    def discard(self, tag: bytes) -> None:
-        """Forget a room, if it is there."""
-
-    def __len__(self) -> int:
-        """How many there are."""
-
-
-class Room:
-    """Who is in a room."""
 
 
 class Rooms:
@@ -113,7 +121,30 @@ class Rooms:
             probe_ports: Ports that take probes; told in every welcome.
             store: Where rooms are kept. Default: in memory.
         """
-        raise NotImplementedError
+        self._limits = limits
+        self._probe_ports = probe_ports
+        self._store: RoomStore = MemoryStore() if store is None else store
+        self._places: dict[int, _Place] = {}
+        self._members = 0
+        self._family_waits: Timeouts[Tag] = Timeouts(limits.family_wait)
+        self._graces: Timeouts[tuple[Tag, Seat]] = Timeouts(limits.grace)
+        self._draining = False
+        self._drain_until = math.inf
+
+    @property
+    def rooms(self) -> int:
+        """How many rooms there are."""
+        return len(self._store)
+
+    @property
+    def members(self) -> int:
+        """How many seats are taken, queued ones included."""
+        return self._members
+
+    @property
+    def drained(self) -> bool:
+        """Whether nobody is left after :meth:`drain`."""
+        return self._draining and not self._places
 
     def handle(self, connection: int, path: Path, message: Asked, now: float) -> list[Action]:
         """Take what a client asks for.
@@ -124,35 +155,252 @@ class Rooms:
             message: From a :class:`~simopen.rendezvous.protocol.Request`.
             now: The time.
         """
-        raise NotImplementedError
+        return self._HANDLERS[type(message)](self, connection, path, message, now)
 
     def lost(self, connection: int, now: float) -> list[Action]:
         """Note that a connection is closed; one that is not known any more is none of ours."""
-        raise NotImplementedError
+        place = self._places.pop(connection, None)
+        if place is None:
+            return []
+        room, member = self._at(place)
+        del member.paths[place.family]
+        if connection == member.line:
+            if member.state is not MemberState.MEETING:
+                return self._drop(room, member, now)
+            member.line = None
+            self._graces.set((room.tag, member.seat), now)
+        self._keep(room)
+        return []
 
     def tick(self, now: float) -> list[Action]:
         """Do what the time asks for."""
-        raise NotImplementedError
+        actions: list[Action] = []
+        for tag in self._family_waits.pop_due(now):
+            room = self._room(tag)
+            actions += self._introduce(room, now)
+            self._keep(room)
+        for tag, seat in self._graces.pop_due(now):
+            room = self._room(tag)
+            actions += self._drop(room, room.members[seat], now)
+        if now >= self._drain_until:
+            self._drain_until = math.inf
+            actions += self._dismiss(now, every=True)
+        return actions
 
     def drain(self, now: float) -> list[Action]:
         """Stop: reject who comes, dismiss who waits, give meetings ``limits.drain`` seconds."""
-        raise NotImplementedError
+        self._draining = True
+        self._drain_until = now + self._limits.drain
+        return self._dismiss(now, every=False)
 
     def next_deadline(self) -> float:
         """When to call :meth:`tick`; ``math.inf`` for never."""
-        raise NotImplementedError
+        return min(
+            self._family_waits.next_deadline(), self._graces.next_deadline(), self._drain_until
+        )
 
-    @property
-    def rooms(self) -> int:
-        """How many rooms there are."""
-        raise NotImplementedError
+    # -- what clients ask for ---------------------------------------------------------------------
 
-    @property
-    def members(self) -> int:
-        """How many seats are taken, queued ones included."""
-        raise NotImplementedError
+    def _join(self, connection: int, path: Path, join: Join, now: float) -> list[Action]:
+        if self._draining:
+            return _reject(connection, Code.SHUTTING_DOWN)
+        room = self._store.get(join.tag)
+        if room is None:
+            if len(self._store) >= self._limits.rooms:
+                return _reject(connection, Code.ROOMS_FULL)
+            room = Room(join.tag)
+        member = room.members.get(join.seat)
+        if member is not None and not member.accepts(join):
+            return _reject(connection, Code.STALE)
+        if member is None:
+            state = room.place(queue=self._limits.queue)
+            if state is None:
+                return _reject(connection, Code.ROOM_FULL)
+            member = room.members[join.seat] = Member(join.seat, state)
+            self._members += 1
+        self._graces.discard((room.tag, member.seat))
+        replaced = self._replace(member.lines)
+        member.begin(join, line=connection, now=now)
+        return [*self._seat(room, member, connection, path, now), *replaced]
 
-    @property
-    def drained(self) -> bool:
-        """Whether nobody is left after :meth:`drain`."""
-        raise NotImplementedError
+    def _attach(self, connection: int, path: Path, attach: Attach, now: float) -> list[Action]:
+        found = self._find(attach.tag, attach.seat)
+        if found is None:
+            return _reject(connection, Code.SEAT)
+        room, member = found
+        old = member.paths.get(path.family)
+        if old is not None and old[0] == member.line:
+            text = f"the seat has joined over {path.family} itself"
+            return [Send(connection, Error(code=Code.UNEXPECTED, message=text)), Close(connection)]
+        replaced = [] if old is None else self._replace([old[0]])
+        return [*self._seat(room, member, connection, path, now), *replaced]
+
+    def _probe(self, connection: int, path: Path, probe: Probe, _now: float) -> list[Action]:
+        found = self._find(probe.tag, probe.seat)
+        if found is None:
+            return _reject(connection, Code.SEAT)
+        room, member = found
+        if (known := member.paths.get(path.family)) is not None:
+            if known[1].observed != path.observed:
+                member.verdict = Verdict.VARIES
+            elif member.verdict is Verdict.UNKNOWN:
+                member.verdict = Verdict.STABLE
+            self._keep(room)
+        return [Send(connection, Probed(observed=path.observed)), Close(connection)]
+
+    def _settled(self, connection: int, _path: Path, _: Settled, now: float) -> list[Action]:
+        if (place := self._places.get(connection)) is None:
+            return []
+        room, member = self._at(place)
+        member.expected.clear()
+        return self._match(room, now)
+
+    def _result(self, connection: int, _path: Path, result: Result, now: float) -> list[Action]:
+        if (place := self._places.get(connection)) is None:
+            return []
+        room, member = self._at(place)
+        if member.state is not MemberState.MEETING or result.round != member.meeting:
+            return []
+        told = Reported(result.outcome, min(result.elapsed, LONGEST_ELAPSED))
+        if result.outcome is Outcome.OK:
+            return [told, *self._drop(room, member, now)]
+        if self._draining:
+            return [told, *self._drop(room, member, now, farewell=Bye())]
+        member.state = MemberState.RESTING
+        self._keep(room)
+        return [told]
+
+    def _leave(self, connection: int, _path: Path, _: Leave, now: float) -> list[Action]:
+        if (place := self._places.get(connection)) is None:
+            return []
+        return self._drop(*self._at(place), now)
+
+    _HANDLERS: ClassVar[Mapping[type[Asked], Callable[..., list[Action]]]] = MappingProxyType(
+        {
+            Join: _join,
+            Attach: _attach,
+            Probe: _probe,
+            Settled: _settled,
+            Result: _result,
+            Leave: _leave,
+        }
+    )
+
+    # -- introductions ----------------------------------------------------------------------------
+
+    def _match(self, room: Room, now: float) -> list[Action]:
+        """Introduce whom there is to introduce, and keep the room as it is then."""
+        pair = room.pair()
+        actions: list[Action] = []
+        if pair and pair[0].may_meet(pair[1]):
+            actions = self._introduce(room, now)
+        elif pair and room.tag not in self._family_waits:
+            self._family_waits.set(room.tag, now)
+        if not room.pair():
+            self._family_waits.discard(room.tag)
+        self._keep(room)
+        return actions
+
+    def _introduce(self, room: Room, now: float) -> list[Action]:
+        first, second = room.pair()
+        room.meetings += 1
+        waited = now - min(first.since, second.since)
+        actions = [
+            _introduction(first, second, room.meetings),
+            _introduction(second, first, room.meetings),
+            Paired(room.meetings, waited),
+        ]
+        for member in (first, second):
+            member.state = MemberState.MEETING
+            member.meeting = room.meetings
+        for member in room.queued():
+            actions += self._drop(room, member, now, farewell=_rejection(Code.ROOM_FULL))
+        return actions
+
+    # -- coming and going -------------------------------------------------------------------------
+
+    def _seat(
+        self, room: Room, member: Member, connection: int, path: Path, now: float
+    ) -> list[Action]:
+        member.paths[path.family] = (connection, path)
+        member.expected.discard(path.family)
+        self._places[connection] = _Place(room.tag, member.seat, path.family)
+        welcome = Welcome(observed=path.observed, probe=self._probe_ports, idle=self._limits.idle)
+        return [Send(connection, welcome), *self._match(room, now)]
+
+    def _replace(self, lines: list[int]) -> list[Action]:
+        told = Error(code=Code.REPLACED, message="a newer connection of this seat took over")
+        return self._close(lines, told)
+
+    def _close(self, lines: list[int], farewell: CoordinatorMessage | None) -> list[Action]:
+        actions: list[Action] = []
+        for line in lines:
+            del self._places[line]
+            actions += [] if farewell is None else [Send(line, farewell)]
+            actions.append(Close(line))
+        return actions
+
+    def _drop(
+        self, room: Room, member: Member, now: float, farewell: CoordinatorMessage | None = None
+    ) -> list[Action]:
+        del room.members[member.seat]
+        self._members -= 1
+        self._graces.discard((room.tag, member.seat))
+        actions = self._close(member.lines, farewell)
+        room.fill()
+        return [*self._match(room, now), *actions]
+
+    def _dismiss(self, now: float, *, every: bool) -> list[Action]:
+        actions: list[Action] = []
+        for tag in {place.tag for place in self._places.values()}:
+            room = self._room(tag)
+            for member in reversed(list(room.members.values())):  # the queued first: none moves up
+                if every or member.state is not MemberState.MEETING:
+                    actions += self._drop(room, member, now, farewell=Bye())
+        return actions
+
+    # -- looking up and keeping -------------------------------------------------------------------
+
+    def _keep(self, room: Room) -> None:
+        if room.members:
+            self._store.put(room)
+        else:
+            self._store.discard(room.tag)
+
+    def _room(self, tag: Tag) -> Room:
+        room = self._store.get(tag)
+        if room is None:
+            raise LookupError("the store has lost a room")
+        return room
+
+    def _at(self, place: _Place) -> tuple[Room, Member]:
+        room = self._room(place.tag)
+        return room, room.members[place.seat]
+
+    def _find(self, tag: Tag, seat: Seat) -> tuple[Room, Member] | None:
+        room = self._store.get(tag)
+        if room is None or seat not in room.members:
+            return None
+        return room, room.members[seat]
+
+
+def _introduction(own: Member, peer: Member, meeting: int) -> Action:
+    if own.line is None:
+        raise LookupError("a member without a connection cannot be introduced")
+    introduce = Introduce(
+        round=meeting,
+        delay=firing_delay(own.round_trip, peer.round_trip),
+        observed=peer.observed,
+        offer=peer.offer,
+        mapping=own.verdict,
+        peer_mapping=peer.verdict,
+    )
+    return Send(own.line, introduce)
+
+
+def _rejection(code: Code) -> Reject:
+    return Reject(code=code, message=_REASONS[code])
+
+
+def _reject(connection: int, code: Code) -> list[Action]:
+    return [Send(connection, _rejection(code)), Close(connection)]

@@ -52,6 +52,9 @@ class Timeouts(Generic[K]):
     def __len__(self) -> int:
         return len(self._due)
 
+    def __contains__(self, key: K) -> bool:
+        return key in self._due
+
     def set(self, key: K, now: float) -> None:
         """Set a key's deadline, anew where it has one."""
         self._due.pop(key, None)

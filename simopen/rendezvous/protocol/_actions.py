@@ -1,0 +1,68 @@
+"""What the rooms are told of a connection, and what they ask for: plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ._messages import CoordinatorMessage, Family, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """How a client is seen over one connection.
+
+    Attributes:
+        family: Of its address.
+        observed: Where it comes from, as ``"host:port"`` or ``"[v6]:port"``, without a zone; an
+            IPv4 address mapped into IPv6 as IPv4.
+        round_trip: Seconds; None where nothing is known.
+    """
+
+    family: Family
+    observed: str
+    round_trip: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a message on a connection, after what was sent before."""
+
+    connection: int
+    message: CoordinatorMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close a connection when what was sent before has left; the rooms have forgotten it."""
+
+    connection: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """For the metrics: two members have been introduced.
+
+    Attributes:
+        round: Of the introduction; 1 is the room's first.
+        waited: Seconds that the first of them had waited.
+    """
+
+    round: int
+    waited: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """For the metrics: a member has told how its round ended.
+
+    Attributes:
+        outcome: In its word.
+        elapsed: Seconds in its word, 0 to ``LONGEST_ELAPSED``.
+    """
+
+    outcome: Outcome
+    elapsed: float
+
+
+Action: TypeAlias = Send | Close | Paired | Reported
