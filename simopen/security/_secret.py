@@ -239,10 +239,10 @@ def _decoded(body: str) -> bytes:
 
 
 def _unpacked(payload: bytes) -> tuple[str, bytes]:
-    """The room and the random bytes."""
+    """The room and the random bytes; whether there are 20 of these, Invite itself checks."""
     content, checksum = payload[:-_CHECKSUM], payload[-_CHECKSUM:]
     end = 1 + (content[0] if content else 0)
-    if checksum != _checksum(content) or len(content) != end + MATERIAL_LENGTH:
+    if checksum != _checksum(content):
         raise _damaged()
     with contextlib.suppress(UnicodeDecodeError):  # made by something else than reveal()
         return content[1:end].decode(), content[end:]

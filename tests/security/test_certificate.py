@@ -169,12 +169,12 @@ def test_two_certificates_are_not_one() -> None:
         tls_context(OURS, THEIRS.certificate + STRANGERS.certificate, server_side=True)
 
 
-def open_files() -> set[str]:
-    """What this process has open, as the kernel names it."""
-    found = set()
+def open_files() -> dict[str, str]:
+    """What this process has open: numbers, and names as the kernel gives them."""
+    found = {}
     for link in Path("/proc/self/fd").iterdir():
         try:
-            found.add(str(link.readlink()))
+            found[link.name] = str(link.readlink())
         except OSError:
             continue  # the descriptor of the listing itself
     return found

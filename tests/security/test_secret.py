@@ -134,9 +134,19 @@ def test_every_missing_doubled_or_exchanged_character_is_noticed(room: str) -> N
             Invite.parse(slip)
 
 
-def test_an_invite_whose_room_is_no_utf8_is_refused() -> None:
-    """The checksum may be right and the content still is not ours."""
-    payload = b"\x01\xff" + MATERIAL
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pytest.param(b"\x01\xff" + MATERIAL, id="the room is no UTF-8"),
+        pytest.param(b"\x00" + MATERIAL, id="no room"),
+        pytest.param(b"\x02k" + MATERIAL, id="the room takes a byte of the secret"),
+        pytest.param(b"\x01k" + MATERIAL + b"\0", id="one byte too many"),
+        pytest.param(b"\xffk" + MATERIAL, id="a length beyond the end"),
+        pytest.param(b"", id="nothing"),
+    ],
+)
+def test_a_right_checksum_does_not_make_an_invite(payload: bytes) -> None:
+    """What something else than reveal() has written is checked as well."""
     text = PREFIX + _secret._encoded(payload + _secret._checksum(payload))
     with pytest.raises(SecretError):
         Invite.parse(text)
@@ -328,6 +338,7 @@ def test_an_invite_prints_nothing() -> None:
         CANARY_TEXT + "\ud800",
         CANARY_INVITE.reveal()[:-1],
         CANARY_INVITE.reveal() + "é",
+        CANARY_INVITE.reveal()[:-20] + "aa" + CANARY_INVITE.reveal()[-18:],
         CANARY_INVITE.reveal().upper(),
         CANARY_INVITE.reveal().encode(),
         "simopen2-" + CANARY_TEXT,
