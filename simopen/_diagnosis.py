@@ -37,6 +37,12 @@ class Cause(enum.Enum):
     SILENCE = "silence"
     MIXED = "mixed answers"
     TOO_SHORT = "time too short"
+    COORDINATOR = "coordinator unavailable"
+    ROOM_FULL = "room full"
+    NOBODY_CAME = "nobody came"
+    NO_CANDIDATE = "no usable address"
+    MAPPING = "address-dependent mapping"
+    NOT_PROVEN = "peer not proven"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -229,4 +229,18 @@ class ProofFailed(Event):
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RendezvousFailed(Event):
+    """The call is given up.
+
+    Attributes:
+        report: How far it came.
+        diagnosis: Why, and what to do next.
+    """
+
+    name: ClassVar[str] = "rendezvous.failed"
+    report: PunchReport
+    diagnosis: Diagnosis
+
+
 OnEvent: TypeAlias = Callable[[Event], None]

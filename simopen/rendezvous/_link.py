@@ -83,31 +83,37 @@ class Link:
     Args:
         rendezvous: The coordinator.
         berth: The port; the link takes its sockets.
-        join: Makes the first message, given the families that are still to come.
+        make_join: Makes the first message, given the link and the families still to come.
 
     Attributes:
         coordinator: The address it is reached by; empty before that.
+        berth: As given.
         local: Our ends of the connections, by the version of IP.
         observed: The same in the coordinator's word.
+        join: The first message, once it was made.
+        end: Why there will be no introduction, once that is known.
     """
 
     def __init__(
-        self, rendezvous: Rendezvous, berth: Berth, join: Callable[[tuple[Family, ...]], Join]
+        self,
+        rendezvous: Rendezvous,
+        berth: Berth,
+        make_join: Callable[[Link, tuple[Family, ...]], Join],
     ) -> None:
         self.coordinator = ""
+        self.berth = berth
         self.local: dict[int, Endpoint] = {}
         self.observed: dict[int, Endpoint] = {}
+        self.join: Join | None = None
+        self.end: LinkError | None = None
         self._rendezvous = rendezvous
-        self._berth = berth
-        self._make_join = join
-        self._join: Join | None = None
+        self._make_join = make_join
         self._primary: Channel | None = None
         self._pending: set[int] = set()  # versions of IP that are being connected
         self._failures: list[str] = []
         self._welcomed = anyio.Event()
         self._news = anyio.Event()
         self._introduction: Introduced | None = None
-        self._end: LinkError | None = None
         self._scope = anyio.CancelScope()
 
     # -- for its owner ---------------------------------------------------------------------------
@@ -118,12 +124,12 @@ class Link:
             with self._scope:
                 await self._connect_all()
         finally:
-            self._berth.close()
+            self.berth.close()
             self._fail(LinkError("; ".join(self._failures) or "the link was closed"))
 
     async def welcomed(self) -> bool:
         """Wait until the coordinator has taken us in, or the link has ended; which?"""
-        while not self._welcomed.is_set() and self._end is None:
+        while not self._welcomed.is_set() and self.end is None:
             await self._news.wait()
         return self._welcomed.is_set()
 
@@ -134,8 +140,8 @@ class Link:
             LinkError: Nobody will be introduced here.
         """
         while self._introduction is None:
-            if self._end is not None:
-                raise self._end
+            if self.end is not None:
+                raise self.end
             await self._news.wait()
         return self._introduction
 
@@ -146,7 +152,7 @@ class Link:
             outcome: What became of it.
             elapsed: Seconds from the introduction.
         """
-        if self._primary is not None and self._end is None:
+        if self._primary is not None and self.end is None:
             self._primary.conversation.result(outcome, elapsed=elapsed)
             await self._flush_primary()
 
@@ -156,7 +162,7 @@ class Link:
         Args:
             leave: Whether to give up the seat as well; not where another link goes on with it.
         """
-        if leave and self._primary is not None and self._end is None:
+        if leave and self._primary is not None and self.end is None:
             self._primary.conversation.leave()
             await self._flush_primary()
         self._scope.cancel()
@@ -170,7 +176,7 @@ class Link:
         except (OSError, UnicodeError, TimeoutError) as error:
             self._failures.append(f"{self._rendezvous.endpoint.host}: {_words(error)}")
             return
-        self._pending = found.keys() & self._berth.sockets.keys()
+        self._pending = found.keys() & self.berth.sockets.keys()
         if not self._pending:
             self._failures.append("it has no address of a family that we have")
         async with anyio.create_task_group() as group:
@@ -194,10 +200,10 @@ class Link:
         """Connect one family, and hold its conversation to the end."""
         is_primary = False
         try:
-            async with connection(self._berth.take(version), remote, self._rendezvous) as stream:
+            async with connection(self.berth.take(version), remote, self._rendezvous) as stream:
                 self._pending.discard(version)
                 self.local[version] = _local_of(stream)
-                is_primary = self._join is None
+                is_primary = self.join is None
                 await (self._lead if is_primary else self._follow)(version, remote, stream)
         except (OSError, TimeoutError, *BROKEN) as error:
             self._failures.append(f"{remote}: {_words(error)}")
@@ -213,9 +219,10 @@ class Link:
 
     async def _lead(self, version: int, remote: Endpoint, stream: ByteStream) -> None:
         """Join, and wait for the peer."""
-        self._join = self._make_join(tuple(_FAMILIES[each] for each in sorted(self._pending)))
         self.coordinator = remote.host
-        self._primary = Channel(stream, self._join)
+        families = tuple(_FAMILIES[each] for each in sorted(self._pending))
+        self.join = self._make_join(self, families)
+        self._primary = Channel(stream, self.join)
         failure: Exception | None = None
         async with anyio.create_task_group() as probes:
 
@@ -238,8 +245,8 @@ class Link:
     async def _follow(self, version: int, _remote: Endpoint, stream: ByteStream) -> None:
         """Add another family's endpoint."""
         await self._welcomed.wait()
-        assert self._join is not None  # noqa: S101 - we have been welcomed
-        attach = Attach(tag=self._join.tag, seat=self._join.seat)
+        assert self.join is not None  # noqa: S101 - we have been welcomed
+        attach = Attach(tag=self.join.tag, seat=self.join.seat)
 
         def handle(event: ClientEvent) -> None:
             if isinstance(event, Welcomed):
@@ -249,9 +256,9 @@ class Link:
 
     async def _probe(self, version: int, remote: Endpoint) -> None:
         """Show ourselves to a second port, whatever comes of it."""
-        assert self._join is not None  # noqa: S101 - we have been welcomed
+        assert self.join is not None  # noqa: S101 - we have been welcomed
         family = socket.AF_INET if version == IPV4 else socket.AF_INET6
-        probe = Probe(tag=self._join.tag, seat=self._join.seat)
+        probe = Probe(tag=self.join.tag, seat=self.join.seat)
         with suppress(OSError, TimeoutError, WireError, *BROKEN):
             sock = _sockets.open_punch_socket(family, self.local[version])
             async with connection(sock, remote, self._rendezvous) as stream:
@@ -281,8 +288,8 @@ class Link:
             self.observed[version] = endpoint
 
     def _fail(self, error: LinkError) -> None:
-        if self._end is None:
-            self._end = error
+        if self.end is None:
+            self.end = error
         self._tell()
 
     def _tell(self) -> None:

@@ -1,0 +1,125 @@
+"""Proves who is at the other end of the connections of one punch, and keeps the one that is chosen.
+
+The proof itself is the security room's (:mod:`simopen.security._handshake`); what it needs of the
+peer comes either out of an offer that a coordinator has brought, or over the connection itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+import anyio
+
+from ._errors import AuthenticationError, PeerProofError, ReflectedOfferError, WrongSecretError
+from ._events import ProofFailed, ProofStarted
+from .net._executor import Verdict
+from .net._stream import TcpStream
+from .security._errors import OfferError, ProofError, ReflectedError, SecurityError
+
+if TYPE_CHECKING:
+    import socket
+
+    from anyio.abc import ByteStream
+
+    from ._events import Event
+    from .security._handshake import Handshake
+    from .security._tls import TlsStream
+
+# Seconds that a proof may take once it is the peer's turn. Four round trips of the longest usual
+# path, or one lost flight, which costs a second while no round trip is known (RFC 6298 §2.1), and
+# the proof itself. All connections are proven side by side, so a silent stranger holds nobody up.
+PROOF_TIMEOUT = 4.0
+# Connections lost in a row on one lane before it counts as somebody else's: an honest one is lost
+# when the last acknowledgement of the punch was, and hardly ever twice.
+MOST_LOSSES = 5
+
+Prepare: TypeAlias = "Callable[[ByteStream], Awaitable[Handshake]]"
+
+
+class Prover:
+    """The prover of one punch, as :class:`.net._executor.Punch` calls it.
+
+    Args:
+        prepare: Gives the handshake for a connection.
+        until: When SYNs stop, on :func:`time.monotonic`'s clock: the peer may prefer another
+            connection until then.
+        began: When the call began, likewise.
+        announce: Takes every event.
+
+    Attributes:
+        stream: The proven stream, once there is one.
+        failures: Why connections were not, in order.
+    """
+
+    def __init__(
+        self, prepare: Prepare, *, until: float, began: float, announce: Callable[[Event], None]
+    ) -> None:
+        self.stream: TlsStream | None = None
+        self.failures: list[SecurityError] = []
+        self._prepare = prepare
+        self._until = until
+        self._began = began
+        self._announce = announce
+        self._losses: Counter[int] = Counter()
+
+    async def __call__(self, lane: int, sock: socket.socket) -> Verdict:
+        """Prove one connection."""
+        self._announce(ProofStarted(at=time.monotonic() - self._began, lane=lane))
+        transport = TcpStream(sock)
+        try:
+            with anyio.fail_at(self._loop_time(self._until) + PROOF_TIMEOUT):
+                handshake = await self._prepare(transport)
+                self.stream = await handshake.authenticate(
+                    transport, lane=lane, deadline_s=PROOF_TIMEOUT
+                )
+        except SecurityError as error:
+            self.failures.append(error)
+            return self._failed(lane, Verdict.FALSE, str(error))
+        except TimeoutError:
+            self.failures.append(ProofError("the peer did not prove itself in time"))
+            return self._failed(lane, Verdict.FALSE, "no proof in time")
+        except (anyio.BrokenResourceError, anyio.EndOfStream):
+            self._losses[lane] += 1
+            lost = self._losses[lane] < MOST_LOSSES
+            if not lost:
+                self.failures.append(ProofError("the connection was closed before the proof"))
+            verdict = Verdict.LOST if lost else Verdict.FALSE
+            return self._failed(lane, verdict, "the connection was closed")
+        return Verdict.PROVEN
+
+    def _failed(self, lane: int, verdict: Verdict, reason: str) -> Verdict:
+        at = time.monotonic() - self._began
+        self._announce(ProofFailed(at=at, lane=lane, reason=reason))
+        return verdict
+
+    @staticmethod
+    def _loop_time(moment: float) -> float:
+        """A moment on the monotonic clock, on the loop's; never one that has passed."""
+        return anyio.current_time() + max(0.0, moment - time.monotonic())
+
+
+# What is told of several failures: the one that says most of the other side.
+_KINDS: tuple[tuple[type[SecurityError], type[AuthenticationError]], ...] = (
+    (ReflectedError, ReflectedOfferError),
+    (OfferError, WrongSecretError),
+    (SecurityError, PeerProofError),
+)
+
+
+def authentication_error(
+    failures: list[SecurityError],
+) -> tuple[type[AuthenticationError], SecurityError]:
+    """The public kind of error for what was wrong, and the failure that it stands for.
+
+    Args:
+        failures: At least one.
+    """
+    return next(
+        (kind, failure)
+        for cause, kind in _KINDS
+        for failure in failures
+        if isinstance(failure, cause)
+    )

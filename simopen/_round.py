@@ -1,0 +1,197 @@
+"""One round of a call through a coordinator: from the introduction to a proven stream.
+
+Theory of operation. Both sides were told each other's endpoints and a delay by one message each.
+The peer's offer is opened first: nothing is sent to anybody on the coordinator's word alone. What
+is left of the endpoints (:mod:`.rendezvous._candidates`) is raced, and every connection that opens
+has to prove that the author of the offer is at its other end (:mod:`._proving`).
+
+A round ends with a stream, or with the error that says why not; an authentication that failed is
+also kept in :attr:`Round.unproven`.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import anyio
+
+from ._endpoints import IPV4, numeric_address
+from ._errors import SelfConnectionError
+from ._proving import Prover
+from .net._addresses import Addresses, numeric_pair
+from .net._executor import Punch, Race
+from .net._interfaces import host_addresses
+from .net._stream import TcpStream
+from .rendezvous._candidates import Candidate, Kind, View, choose
+from .security._handshake import Handshake
+from .security._keys import MODE_RENDEZVOUS
+from .security._offer import OfferBody, open_offer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from anyio.abc import ByteStream
+
+    from ._events import Event
+    from ._report import PunchReport
+    from .punch import PunchOptions
+    from .rendezvous._link import Link
+    from .rendezvous.protocol import Introduced
+    from .security._certificate import Identity
+    from .security._errors import SecurityError
+    from .security._keys import GroupKeys
+    from .security._tls import TlsStream
+
+LANE_PACE = 0.005  # seconds between lanes that start together (RFC 8445 §14.2: at least 5 ms)
+ROUND_GROWTH = 1.5  # each round is so many times as long as the one before
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Who we are in a room, for all rounds of a call.
+
+    Attributes:
+        keys: The group's.
+        tag: The room's.
+        identity: Ours.
+    """
+
+    keys: GroupKeys
+    tag: bytes
+    identity: Identity
+
+
+@dataclass(slots=True)
+class Round:
+    """One introduction and what comes of it.
+
+    Attributes:
+        number: 1 for the call's first.
+        member: Ourselves.
+        link: Our link to the coordinator.
+        introduction: Its word.
+        options: The engine's numbers.
+        began: When the call began, on :func:`time.monotonic`'s clock.
+        give_up_at: When its time is over, likewise, or None.
+        announce: Takes every event.
+        unproven: Why connections were not handed over.
+    """
+
+    number: int
+    member: Member
+    link: Link
+    introduction: Introduced
+    options: PunchOptions
+    began: float
+    give_up_at: float | None
+    announce: Callable[[Event], None]
+    unproven: list[SecurityError] = field(default_factory=list)
+
+    @property
+    def fire_at(self) -> float:
+        """When both sides fire, on the monotonic clock."""
+        return self.introduction.at + self.introduction.delay
+
+    def open_offer(self) -> OfferBody:
+        """What the peer says of itself.
+
+        Raises:
+            SecurityError: It was not said by who holds our secret, or by ourselves.
+        """
+        assert self.link.join is not None  # noqa: S101 - we have been introduced
+        return open_offer(
+            self.member.keys,
+            self.introduction.offer,
+            mode=MODE_RENDEZVOUS,
+            room_tag=self.member.tag,
+            own=self.link.join.offer,
+        )
+
+    def candidates(self, peer: OfferBody) -> list[tuple[Candidate, Addresses]]:
+        """What may be punched, better ones first, with the local end of each."""
+        view = View(
+            coordinator=numeric_address(self.link.coordinator),
+            local=self.link.local,
+            observed=self.link.observed,
+            hosts=host_addresses(),
+        )
+        found = []
+        for candidate in choose(view, self.introduction.observed, peer.candidates):
+            version = numeric_address(candidate.remote.host).version
+            local = self.link.berth.local.get(version)
+            if local is None:
+                continue
+            if candidate.kind is not Kind.LOCAL:
+                # With several addresses the kernel could otherwise choose another one than the
+                # coordinator has seen.
+                local = self.link.local.get(version, local)
+            family = socket.AF_INET if version == IPV4 else socket.AF_INET6
+            with suppress(SelfConnectionError):
+                found.append((candidate, numeric_pair(family, local, candidate.remote)))
+        return found
+
+    async def punch(
+        self, peer: OfferBody, candidates: Sequence[tuple[Candidate, Addresses]]
+    ) -> tuple[TlsStream | TcpStream, PunchReport]:
+        """Fire at the moment that was agreed on, and prove what opens.
+
+        Raises:
+            SecurityError: The peer's offer holds no certificate, or our own.
+            LocalBindError: Our endpoint is gone.
+            PeerConnectError: No connection came about, or none was proven.
+        """
+        handshake = self._handshake(peer)
+
+        async def prepare(_transport: ByteStream) -> Handshake:
+            return handshake
+
+        until = self._until()
+        prover = Prover(prepare, until=until, began=self.began, announce=self.announce)
+        self.unproven = prover.failures
+        punch = Punch(
+            Race(
+                [pair for _, pair in candidates],
+                self._waits([each for each, _ in candidates]),
+                self.options.round_syns,
+            ),
+            options=self.options,
+            began=self.began,
+            timeout=until - self.began,
+            announce=self.announce,
+            prove=None if self.options.plaintext else prover,
+        )
+        await anyio.sleep(max(0.0, self.fire_at - time.monotonic()))
+        sock, report = await punch.run()
+        kind = next(each.kind for each, pair in candidates if pair.remote == report.remote)
+        report = replace(report, path=kind.value, encrypted=prover.stream is not None)
+        return prover.stream or TcpStream(sock), report
+
+    def _handshake(self, peer: OfferBody) -> Handshake:
+        assert self.link.join is not None  # noqa: S101 - we have been introduced
+        return Handshake(
+            keys=self.member.keys,
+            identity=self.member.identity,
+            own_offer=self.link.join.offer,
+            peer_offer=self.introduction.offer,
+            peer_body=peer,
+            mode=MODE_RENDEZVOUS,
+            round=self.introduction.round,
+            room_tag=self.member.tag,
+        )
+
+    def _until(self) -> float:
+        """When the last SYN may leave."""
+        until = self.fire_at + self.options.round_time * ROUND_GROWTH ** (self.number - 1)
+        return until if self.give_up_at is None else min(until, self.give_up_at)
+
+    def _waits(self, candidates: Sequence[Candidate]) -> list[float]:
+        """Seconds from each lane's predecessor to its own start."""
+        waits = [0.0]
+        for before, after in zip(candidates, candidates[1:], strict=False):
+            group_begins = after.late and not before.late
+            waits.append(self.options.lane_delay if group_begins else LANE_PACE)
+        return waits
