@@ -254,7 +254,8 @@ class ClientConversation:
         """Take what arrived; empty bytes for the end of the stream.
 
         Raises:
-            WireError: The other end is no coordinator; the conversation has ended.
+            WireError: The other end is no coordinator; the conversation has ended, and what came
+                before in the same bytes is void.
         """
         if self.ended:
             return []
