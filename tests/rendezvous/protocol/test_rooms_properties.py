@@ -1,0 +1,263 @@
+"""The matching core, whatever clients do in whatever order: a model walks beside it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from simopen.rendezvous.protocol import (
+    Action,
+    Asked,
+    Close,
+    CoordinatorLimits,
+    Family,
+    Introduce,
+    Join,
+    Leave,
+    Outcome,
+    Paired,
+    Path,
+    Result,
+    Rooms,
+    Send,
+    Settled,
+    Welcome,
+)
+from simopen.rendezvous.protocol._limits import LONGEST_DELAY
+from simopen.rendezvous.protocol._room import MemberState, MemoryStore
+
+from .makers import MILK, TEA, attach, offer, path, probe, seat
+
+
+@dataclass
+class Line:
+    """What the model knows of a connection that is in use."""
+
+    tag: bytes
+    number: int
+    path: Path
+    joined: Join | None
+
+
+class AnyClients(RuleBasedStateMachine):
+    """Clients do whatever they like in whatever order; the rooms hold their invariants.
+
+    The model follows welcomes, closes and losses alone: what a client knows.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.limits = CoordinatorLimits(rooms=2)
+        self.store = MemoryStore()
+        self.rooms = Rooms(self.limits, store=self.store)
+        self.now = 0.0
+        self.open: dict[int, Line] = {}
+        self.rounds: dict[tuple[bytes, int], int] = {}
+        self.introduced: set[bytes] = set()
+        self.ids = itertools.count(1)
+        self.draining = False
+
+    # -- what the last call asked for -------------------------------------------------------------
+
+    def follow(self, actions: list[Action], newcomer: tuple[int, Line] | None = None) -> None:
+        """Check the actions of one call, and do them."""
+        reachable = set(self.open) | ({newcomer[0]} if newcomer else set())
+        introductions: list[tuple[int, Introduce]] = []
+        for action in actions:
+            match action:
+                case Send(connection, message):
+                    assert connection in reachable
+                    if isinstance(message, Welcome):
+                        assert newcomer is not None
+                        assert connection == newcomer[0]
+                        self.take_in(*newcomer)
+                    if isinstance(message, Introduce):
+                        introductions.append((connection, message))
+                case Close(connection):
+                    assert connection in reachable
+                    reachable.remove(connection)
+        for one, other in zip(introductions[::2], introductions[1::2], strict=True):
+            self.check_pair(one, other)
+        assert sum(isinstance(each, Paired) for each in actions) * 2 == len(introductions)
+        self.open = {each: line for each, line in self.open.items() if each in reachable}
+
+    def take_in(self, connection: int, line: Line) -> None:
+        """A welcome: the older connections of the seat do not count any more."""
+        for each in list(self.lines_of(line)):
+            if line.joined or self.open[each].path.family is line.path.family:
+                self.open[each].path = Path(line.path.family, "replaced")
+        self.open[connection] = line
+
+    def lines_of(self, line: Line) -> list[int]:
+        """All connections of the same seat."""
+        owner = (line.tag, line.number)
+        return [each for each, other in self.open.items() if (other.tag, other.number) == owner]
+
+    def check_pair(self, one: tuple[int, Introduce], other: tuple[int, Introduce]) -> None:
+        """Two different seats of one room are told each other, once, and fire together."""
+        lines = self.open[one[0]], self.open[other[0]]
+        assert lines[0].tag == lines[1].tag
+        assert lines[0].number != lines[1].number
+        assert one[1].round == other[1].round
+        for told, peer in ((one[1], lines[1]), (other[1], lines[0])):
+            assert peer.joined is not None
+            assert told.offer == peer.joined.offer
+            assert told.offer not in self.introduced
+            seen = {self.open[each].path.observed for each in self.lines_of(peer)} - {"replaced"}
+            assert set(told.observed) == seen
+            assert 0 <= told.delay <= LONGEST_DELAY
+        self.introduced |= {one[1].offer, other[1].offer}
+        self.check_moment(one[1].delay, other[1].delay, lines)
+
+    @staticmethod
+    def check_moment(delay: float, other: float, lines: tuple[Line, Line]) -> None:
+        """Half the round trip and the delay are the same sum on both sides."""
+        trips = [line.path.round_trip for line in lines]
+        if trips[0] is None or trips[1] is None:
+            assert delay == other == 0
+        else:
+            assert trips[0] / 2 + delay == pytest.approx(trips[1] / 2 + other)
+
+    # -- what clients do --------------------------------------------------------------------------
+
+    @rule(
+        number=st.integers(min_value=1, max_value=5),
+        tag=st.sampled_from([TEA, MILK, bytes(32)]),
+        ahead=st.sampled_from([1, 1, 1, 0, -1]),
+        family=st.sampled_from(Family),
+        more=st.lists(st.sampled_from(Family), max_size=2),
+        round_trip=st.none() | st.floats(min_value=0, max_value=2),
+    )
+    def join(
+        self,
+        number: int,
+        tag: bytes,
+        ahead: int,
+        family: Family,
+        more: list[Family],
+        round_trip: float | None,
+    ) -> None:
+        """Take a seat, or come back to it."""
+        round_ = max(1, self.rounds.get((tag, number), 0) + ahead)
+        self.rounds[tag, number] = max(round_, self.rounds.get((tag, number), 0))
+        connection = next(self.ids)
+        message = Join(
+            tag=tag,
+            seat=seat(number),
+            offer=offer(connection),
+            round=round_,
+            families=tuple(more),
+        )
+        self.arrive(connection, number, tag, message, self.seen(family, connection, round_trip))
+
+    @rule(
+        number=st.integers(min_value=1, max_value=5),
+        tag=st.sampled_from([TEA, MILK]),
+        family=st.sampled_from(Family),
+        probing=st.booleans(),
+    )
+    def add(self, number: int, tag: bytes, family: Family, probing: bool) -> None:  # noqa: FBT001  # drawn
+        """Attach to a seat or probe for it, whether or not it is there."""
+        connection = next(self.ids)
+        message = probe(number, tag=tag) if probing else attach(number, tag=tag)
+        self.arrive(connection, number, tag, message, self.seen(family, connection, None))
+
+    def seen(self, family: Family, connection: int, round_trip: float | None) -> Path:
+        """An endpoint of its own for every connection."""
+        return path(1, family=family, port=connection, round_trip=round_trip)
+
+    def arrive(self, connection: int, number: int, tag: bytes, message: Asked, seen: Path) -> None:
+        """Open a connection with its first message."""
+        joined = message if isinstance(message, Join) else None
+        actions = self.rooms.handle(connection, seen, message, self.now)
+        self.follow(actions, (connection, Line(tag, number, seen, joined)))
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data(), kind=st.sampled_from(["settled", "leave", "result", "lost"]))
+    def act(self, data: Any, kind: str) -> None:
+        """Say something on a connection that has joined, or lose any."""
+        connection = data.draw(st.sampled_from(sorted(self.open)))
+        line = self.open[connection]
+        if kind == "lost":
+            del self.open[connection]
+            self.follow(self.rooms.lost(connection, self.now))
+        elif line.joined is not None:
+            outcome = data.draw(st.sampled_from(Outcome))
+            round_ = data.draw(st.integers(min_value=1, max_value=3))
+            messages: dict[str, Asked] = {
+                "settled": Settled(),
+                "leave": Leave(),
+                "result": Result(round=round_, outcome=outcome, elapsed=1.0),
+            }
+            message = messages[kind]
+            self.follow(self.rooms.handle(connection, line.path, message, self.now))
+
+    @rule(gap=st.sampled_from([0.01, 0.25, 1.0, 15.0]))
+    def pass_time(self, gap: float) -> None:
+        """Let time pass, with a tick at every deadline."""
+        end = self.now + gap
+        while (due := self.rooms.next_deadline()) <= end:
+            self.now = due
+            self.follow(self.rooms.tick(due))
+            assert self.rooms.next_deadline() > due
+        self.now = end
+
+    @precondition(lambda self: not self.draining and len(self.introduced) > 2)
+    @rule(really=st.sampled_from([False, False, False, True]))
+    def drain(self, really: bool) -> None:  # noqa: FBT001  # drawn
+        """Stop, now and then."""
+        if really:
+            self.draining = True
+            self.follow(self.rooms.drain(self.now))
+
+    # -- what holds -------------------------------------------------------------------------------
+
+    @invariant()
+    def rooms_and_clients_agree(self) -> None:
+        """The rooms know the connections that clients hold, and no others."""
+        assert set(self.rooms._places) == set(self.open)
+        rooms = self.store._rooms.values()
+        seats = [member for room in rooms for member in room.members.values()]
+        assert self.rooms.members == len(seats)
+        assert sorted(self.open) == sorted(line for member in seats for line in member.lines)
+
+    @invariant()
+    def rooms_are_in_order(self) -> None:
+        """Two places a room; a queue only behind two; nobody forgotten, nothing without bound."""
+        assert self.rooms.rooms <= self.limits.rooms
+        for room in self.store._rooms.values():
+            assert room.members
+            assert len(room.seated()) <= 2
+            assert len(room.queued()) <= self.limits.queue
+            assert not room.queued() or len(room.seated()) == 2
+            assert bool(room.pair()) == (room.tag in self.rooms._family_waits)
+            for member in room.members.values():
+                graced = (room.tag, member.seat) in self.rooms._graces
+                assert graced == (member.line is None)
+                assert not graced or member.state is MemberState.MEETING
+                assert len(member.lines) <= len(Family)
+        assert len(self.rooms._family_waits) <= self.rooms.rooms
+        assert len(self.rooms._graces) <= self.rooms.members
+
+    def teardown(self) -> None:
+        """When everybody has gone nothing is left."""
+        for connection in list(self.open):
+            if connection in self.open:
+                del self.open[connection]
+                self.follow(self.rooms.lost(connection, self.now))
+        self.pass_time(self.limits.grace)
+        assert self.rooms.members == self.rooms.rooms == len(self.rooms._places) == 0
+        assert len(self.rooms._graces) == len(self.rooms._family_waits) == 0
+        assert self.rooms.next_deadline() == math.inf
+        assert self.rooms.drained == self.draining
+
+
+TestAnyClients = AnyClients.TestCase
+TestAnyClients.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
