@@ -147,7 +147,7 @@ class Side:
     async def let_go(self) -> Answer:
         """Reset all that is held, so that the next round finds the ports as this one did."""
         for stream in self._streams:
-            reset_on_close(stream.extra(SocketAttribute.raw_socket))  # noqa: S610  # anyio's, not Django's
+            reset_on_close(stream.extra(SocketAttribute.raw_socket))  # anyio's, not Django's
             await anyio.aclose_forcefully(stream)
         for writer in self._writers:
             writer.transport.abort()

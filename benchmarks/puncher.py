@@ -128,7 +128,7 @@ async def engine(trial: Trial, outcome: Outcome) -> ByteStream:
     aided.set(trial.aided)
     stream = await simopen.connect_peer(trial.remote, local=trial.local, timeout=trial.timeout)
     if trial.aided:
-        sock = stream.extra(SocketAttribute.raw_socket)  # noqa: S610  # anyio's, not Django's
+        sock = stream.extra(SocketAttribute.raw_socket)  # anyio's, not Django's
         sock.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
     outcome.syns = stream.report.attempts
     return stream

@@ -3,7 +3,7 @@
 As :mod:`benchmarks.stream`: two processes on a CPU each, one connection over loopback TCP for each
 measurement, TLS 1.3 and the same kind of stream at both ends, the kinds taking turns within a
 repetition and every ratio taken within one. Where asyncio's streams cannot run, on trio, the ratio
-is to anyio's TLSStream over a SocketStream. A TlsStream runs over a PeerStream, as it does in use.
+is to anyio's TLSStream over a SocketStream. A TlsStream runs over a TcpStream, as it does in use.
 
 ``python -m benchmarks.tls [--quick]`` prints the table and writes ``results/tls.jsonl``: one line
 for the environment, then one a row.
@@ -42,7 +42,6 @@ from benchmarks.stream import (
     receive_exactly,
     show,
 )
-from simopen import Endpoint, PeerStream, PunchReport
 from simopen.security._certificate import Identity, tls_context
 from simopen.security._tls import TlsStream
 
@@ -87,9 +86,8 @@ async def open_stream(kind: str, sock: socket.socket, side: Side) -> Stream:
             ssl_context=side.context,
             standard_compatible=False,
         )
-    local, remote = Endpoint(*sock.getsockname()), Endpoint(*sock.getpeername())
     return await TlsStream.open(
-        PeerStream(sock, PunchReport(local=local, remote=remote)),
+        TcpStream(sock),
         side.context,
         server_side=side.server_side,
         peer_certificate=side.peer_certificate,

@@ -1,4 +1,4 @@
-"""One call through a coordinator: joined, introduced, punched, proven, in as many rounds as allowed.
+"""One call through a coordinator: joined, introduced, punched and proven, in several rounds.
 
 Theory of operation
 ===================
@@ -40,7 +40,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio.abc import SocketAttribute
@@ -165,15 +165,17 @@ class Meeting:
                     except Exception as raised:  # noqa: BLE001 - raised below, not as a group
                         error = raised
                     group.cancel_scope.cancel()
-            if error is not None:
-                raise error
-            if stream is None:
-                self._fail_late()
         except BaseException:
-            if self._connected is not None:
-                _sockets.close(self._connected)
+            self._drop_connection()
             raise
+        if stream is None:
+            self._drop_connection()
+            raise error or self._out_of_time()
         return stream
+
+    def _drop_connection(self) -> None:
+        if self._connected is not None:
+            _sockets.close(self._connected)
 
     # -- meeting ---------------------------------------------------------------------------------
 
@@ -197,7 +199,7 @@ class Meeting:
         try:
             return await self._rounds(member, seat, group)
         except LinkError as end:
-            self._fail_unintroduced(end)
+            raise self._unintroduced(end) from None
         finally:
             await seat.leave()
 
@@ -220,7 +222,7 @@ class Meeting:
             await seat.report(Outcome.OK if stream else outcome, introduction)
             if stream is not None:
                 return stream
-        self._fail_after_rounds(PeerConnectError)
+        raise self._out_of_rounds(PeerConnectError)
 
     async def _try(self, round_: Round) -> PeerStream | None:
         """What comes of a round: the stream, or None and why not."""
@@ -286,38 +288,37 @@ class Meeting:
 
     # -- failing ---------------------------------------------------------------------------------
 
-    def _fail_unintroduced(self, end: LinkError) -> NoReturn:
+    def _unintroduced(self, end: LinkError) -> Exception:
         self._told = replace(self._told, waited=self._elapsed())
         if end.code is Code.ROOM_FULL:
-            self._fail(RoomFullError, diagnosis.room_full(self._told))
+            return self._error(RoomFullError, diagnosis.room_full(self._told))
         if end.malformed or end.code in _MISUNDERSTOOD:
-            raise RemoteProtocolError(
+            return RemoteProtocolError(
                 f"{self._rendezvous.url} is no coordinator, or one of another version: {end.words}"
             )
         why = diagnosis.coordinator_unavailable(self._told, end.words)
-        self._fail(CoordinatorUnavailable, why)
+        return self._error(CoordinatorUnavailable, why)
 
-    def _fail_late(self) -> NoReturn:
-        """The time allowed is over."""
+    def _out_of_time(self) -> Exception:
         if self._told.rounds:
-            self._fail_after_rounds(PeerTimeoutError)
+            return self._out_of_rounds(PeerTimeoutError)
         self._told = replace(self._told, waited=self._elapsed())
         if self._told.observed:
-            self._fail(PeerNotFoundError, diagnosis.nobody_came(self._told))
+            return self._error(PeerNotFoundError, diagnosis.nobody_came(self._told))
         why = diagnosis.coordinator_unavailable(self._told, self._lost_because)
-        self._fail(CoordinatorUnavailable, why)
+        return self._error(CoordinatorUnavailable, why)
 
-    def _fail_after_rounds(self, kind: type[PeerConnectError]) -> NoReturn:
+    def _out_of_rounds(self, kind: type[PeerConnectError]) -> Exception:
         if self._unproven:
             proof_kind, failure = authentication_error(self._unproven)
-            self._fail(proof_kind, diagnosis.not_proven(self._report(), str(failure)))
+            return self._error(proof_kind, diagnosis.not_proven(self._report(), str(failure)))
         last = None if self._last is None else self._last.diagnosis
-        self._fail(kind, diagnosis.rounds_failed(self._told, last))
+        return self._error(kind, diagnosis.rounds_failed(self._told, last))
 
-    def _fail(self, kind: type[PeerConnectError], why: Diagnosis) -> NoReturn:
+    def _error(self, kind: type[PeerConnectError], why: Diagnosis) -> Exception:
         report = self._report()
         self._announce(RendezvousFailed(at=report.elapsed, report=report, diagnosis=why))
-        raise kind(report=report, diagnosis=why)
+        return kind(report=report, diagnosis=why)
 
     def _report(self) -> PunchReport:
         if self._last is not None:

@@ -75,8 +75,7 @@ def rounds_failed(meeting: MeetingReport, last: Diagnosis | None) -> Diagnosis:
     if last is None:
         return Diagnosis(
             cause=Cause.TOO_SHORT,
-            tried=f"was introduced by {meeting.rendezvous} after "
-            f"{format_seconds(meeting.waited)}",
+            tried=f"was introduced by {meeting.rendezvous} after {format_seconds(meeting.waited)}",
             came_back="the peer's endpoints",
             explanation="The time allowed ended before a punch did",
             advice="Allow more time",

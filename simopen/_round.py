@@ -11,6 +11,7 @@ also kept in :attr:`Round.unproven`.
 
 from __future__ import annotations
 
+import itertools
 import socket
 import time
 from contextlib import suppress
@@ -191,7 +192,7 @@ class Round:
     def _waits(self, candidates: Sequence[Candidate]) -> list[float]:
         """Seconds from each lane's predecessor to its own start."""
         waits = [0.0]
-        for before, after in zip(candidates, candidates[1:], strict=False):
+        for before, after in itertools.pairwise(candidates):
             group_begins = after.late and not before.late
             waits.append(self.options.lane_delay if group_begins else LANE_PACE)
         return waits

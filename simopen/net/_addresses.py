@@ -56,9 +56,7 @@ async def resolve(local: Endpoint, remote: Endpoint) -> Addresses:
     return numeric_pair(family, bound, target)
 
 
-def numeric_pair(
-    family: socket.AddressFamily, local: Endpoint, remote: Endpoint
-) -> Addresses:
+def numeric_pair(family: socket.AddressFamily, local: Endpoint, remote: Endpoint) -> Addresses:
     """The ends of a punch between numeric endpoints of one family.
 
     Raises:

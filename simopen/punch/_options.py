@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
-
 _LEAST = {"syn_rate": 1, "burst_size": 1, "refresh_growth": 1, "rounds": 1, "round_syns": 1}
 
 

@@ -25,7 +25,7 @@ from simopen.net._interfaces import Berth, host_addresses
 
 from ._candidates import MOST_OFFERED, usable_addresses
 from ._link import Link, LinkError
-from .protocol import SEAT_LENGTH, Code, Family, Introduced, Join, Outcome
+from .protocol import Code, Family, Introduced, Join, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 FIRST_PATIENCE = 3.0  # seconds that a coordinator which was never reached is tried for
 AGAIN_FIRST = 0.2  # seconds until a lost coordinator is tried again
+SEAT_LENGTH = 16  # bytes
 AGAIN_LONGEST = 5.0  # seconds; each wait doubles up to this
 
 _ANY = (Endpoint("0.0.0.0", 0), Endpoint("::", 0))  # noqa: S104 - the kernel chooses the source
