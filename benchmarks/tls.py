@@ -42,6 +42,7 @@ from benchmarks.stream import (
     receive_exactly,
     show,
 )
+from simopen.net._stream import TcpStream
 from simopen.security._certificate import Identity, tls_context
 from simopen.security._tls import TlsStream
 

@@ -68,6 +68,26 @@ def parse_endpoints(value: EndpointsLike, *, role: str) -> tuple[Candidate, ...]
     return candidates
 
 
+def parse_listener(value: EndpointLike, *, role: str) -> Endpoint:
+    """Read an endpoint to listen on, whose port may be 0: any free one.
+
+    Args:
+        value: ``"host:port"``, ``"[v6]:port"`` or ``(host, port)``.
+        role: What it is for; named in errors.
+
+    Raises:
+        UsageError: It is not that.
+    """
+    if isinstance(value, str):
+        host, first, last = _split(value, role)
+    else:
+        host, first = _pair(value, role)
+        last = first
+    if first != last or not 0 <= first <= MAX_PORT:
+        raise UsageError(f"{role} {value!r}: give one port, 0 to {MAX_PORT}")
+    return Endpoint(_checked_host(host, role), first)
+
+
 @lru_cache(maxsize=256)  # a program that punches a lot names the same hosts again and again
 def numeric_address(host: str) -> IPAddress:
     """The IP address that ``host`` spells; ``ValueError`` where it is a name."""

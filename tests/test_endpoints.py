@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simopen import Endpoint, UsageError
-from simopen._endpoints import EndpointsLike, check_one_host, parse_endpoints
+from simopen._endpoints import (
+    EndpointLike,
+    EndpointsLike,
+    check_one_host,
+    parse_endpoints,
+    parse_listener,
+)
 
 
 def parse_endpoint(value: EndpointsLike, *, role: str) -> Endpoint:
@@ -130,3 +136,27 @@ def test_is_a_socket_address() -> None:
     """An endpoint can be handed to ``bind`` as it is."""
     with socket.socket() as sock:
         sock.bind(Endpoint("127.0.0.1", 0))
+
+
+@pytest.mark.parametrize(
+    ("value", "host", "port"),
+    [
+        ("127.0.0.1:0", "127.0.0.1", 0),
+        ("[::]:7337", "::", 7337),
+        (("localhost", 7337), "localhost", 7337),
+    ],
+)
+def test_a_listener_may_leave_the_port_to_the_system(
+    value: EndpointLike, host: str, port: int
+) -> None:
+    """Where nobody has to know it beforehand, port 0 is any free one."""
+    assert parse_listener(value, role="listen") == Endpoint(host, port)
+
+
+@pytest.mark.parametrize(
+    "value", ["", "7337", "127.0.0.1:1-2", ("127.0.0.1", 65536), ("127.0.0.1", -1)]
+)
+def test_a_listener_has_one_port(value: EndpointLike) -> None:
+    """A range, or no port at all, is nothing to listen on; the error names the argument."""
+    with pytest.raises(UsageError, match="listen"):
+        parse_listener(value, role="listen")

@@ -1,10 +1,10 @@
 """What the kernel knows of a connection (``TCP_INFO``), and what can be told without it.
 
-Linux gives the TCP state. (Its round-trip estimate is of no use at the hand-over: after a crossing
-the first sample runs from our SYN-ACK to the peer's, which left before ours arrived.) macOS, BSD
-and Windows have no portable way to tell SYN_SENT from SYN_RECEIVED; there a socket without news
-counts as SYN_SENT, so that a half-open connection can be refreshed too early. That path is written
-from documentation and is untested.
+Linux gives the TCP state, and the round trip of a connection that was accepted. (The estimate is
+of no use after a crossing: its first sample runs from our SYN-ACK to the peer's, which left before
+ours arrived.) macOS, BSD and Windows have no portable way to tell SYN_SENT from SYN_RECEIVED; there
+a socket without news counts as SYN_SENT, so that a half-open connection can be refreshed too early.
+That path is written from documentation and is untested.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import sys
 HAS_TCP_INFO = sys.platform == "linux"
 
 _TCP_INFO = 11  # linux/tcp.h; socket.TCP_INFO exists on Linux only
+_MIN_RTT = slice(148, 152)  # tcpi_min_rtt of struct tcp_info, since Linux 4.6
+_NO_SAMPLE = (0, 2**32 - 1)  # what the kernel shows before the first one
 
 
 class TcpState(enum.IntEnum):
@@ -41,6 +43,22 @@ def tcp_state(sock: socket.socket) -> TcpState:
         # The state is the first byte; asking for one byte alone is cheap enough for every look.
         return TcpState(sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 1)[0])
     return _state_by_other_means(sock)
+
+
+def min_round_trip(sock: socket.socket) -> float | None:
+    """The shortest round trip of an accepted connection so far.
+
+    The shortest, because the smoothed one grows with every acknowledgement that the other side
+    delays.
+
+    Returns:
+        Seconds, or None where there is no sample yet or the system does not tell.
+    """
+    if not HAS_TCP_INFO:
+        return None
+    info = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _MIN_RTT.stop)
+    microseconds = int.from_bytes(info[_MIN_RTT], sys.byteorder)  # none on an older kernel: 0
+    return None if microseconds in _NO_SAMPLE else microseconds / 1e6
 
 
 def _state_by_other_means(sock: socket.socket) -> TcpState:

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from simopen.net import _tcp_info
-from simopen.net._tcp_info import TcpState, tcp_state
+from simopen.net._tcp_info import TcpState, min_round_trip, tcp_state
 from tests.helpers import silent_endpoint
 
 
@@ -37,3 +37,28 @@ def test_without_tcp_info(monkeypatch: pytest.MonkeyPatch) -> None:
         assert tcp_state(client) is TcpState.SYN_SENT
         client.connect(server.getsockname())
         assert tcp_state(client) is TcpState.ESTABLISHED
+
+
+def test_the_round_trip_of_an_accepted_connection() -> None:
+    """It is there from the first moment, and over loopback it is short."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
+        client.connect(server.getsockname())
+        accepted, _ = server.accept()
+        with accepted:
+            round_trip = min_round_trip(accepted)
+            assert round_trip is not None
+            assert 0 < round_trip < 0.5
+
+
+def test_no_round_trip_before_a_connection() -> None:
+    """A socket that never had a sample has none to tell, rather than one of zero."""
+    with socket.socket() as sock:
+        assert min_round_trip(sock) is None
+
+
+def test_no_round_trip_without_tcp_info(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system does not tell, nothing is made up."""
+    monkeypatch.setattr(_tcp_info, "HAS_TCP_INFO", False)
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
+        client.connect(server.getsockname())
+        assert min_round_trip(client) is None

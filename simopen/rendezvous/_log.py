@@ -1,0 +1,22 @@
+"""The coordinator's log: the standard library's logger ``simopen.coordinator``.
+
+What is logged here holds no secret, because the coordinator has none; and no line at INFO or above
+names an address together with a room, so that a log does not say who met whom.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import structlog
+
+LOGGER = "simopen.coordinator"
+
+# Ready before it is needed: the first line may be that there are no descriptors left, and then
+# nothing can be imported.
+log: structlog.stdlib.BoundLogger = structlog.wrap_logger(
+    logging.getLogger(LOGGER),
+    processors=[structlog.stdlib.filter_by_level, structlog.stdlib.render_to_log_kwargs],
+    wrapper_class=structlog.stdlib.BoundLogger,
+)
+"""The logger; what is passed by name reaches the record as ``extra``."""
