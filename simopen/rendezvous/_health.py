@@ -25,7 +25,6 @@ from anyio.abc import TaskGroup
 
 from simopen._endpoints import Endpoint
 
-from ._metrics import Metrics
 from ._transport import Transport
 
 LONGEST_REQUEST = 4096  # bytes, headers included
@@ -39,13 +38,18 @@ class Health:
     """Answers requests.
 
     Args:
-        metrics: What ``/metrics`` shows.
+        exposition: What ``/metrics`` shows: content type and body.
         is_ready: Whether members are taken.
         group: Where the connections are served.
     """
 
-    def __init__(self, metrics: Metrics, is_ready: Callable[[], bool], group: TaskGroup) -> None:
-        self._metrics = metrics
+    def __init__(
+        self,
+        exposition: Callable[[], tuple[str, bytes]],
+        is_ready: Callable[[], bool],
+        group: TaskGroup,
+    ) -> None:
+        self._exposition = exposition
         self._is_ready = is_ready
         self._group = group
         self._open = 0
@@ -82,7 +86,7 @@ class Health:
     def _page(self, path: bytes) -> tuple[HTTPStatus, str, bytes]:
         match path:
             case b"/metrics":
-                return HTTPStatus.OK, *self._metrics.exposition()
+                return HTTPStatus.OK, *self._exposition()
             case b"/healthz":
                 return HTTPStatus.OK, _PLAIN, b"alive\n"
             case b"/readyz" if self._is_ready():

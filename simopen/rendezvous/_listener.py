@@ -5,7 +5,8 @@ without waiting for what becomes of it. When the process or the system has no de
 connection stays in the backlog, which the kernel shows as readable without end; so accepting pauses
 for a moment instead of spinning, and goes on when others have closed.
 
-Invariant: only cancellation, or the loss of the listening socket itself, ends :func:`accept_forever`.
+Invariant: only cancellation, or the loss of the listening socket itself, ends
+:func:`accept_forever`.
 """
 
 from __future__ import annotations

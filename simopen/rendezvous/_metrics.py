@@ -1,41 +1,37 @@
-"""What a coordinator counts: an interface that does nothing, and an exporter for Prometheus.
+"""What a coordinator counts: an interface that does nothing by itself.
 
-Labels come from closed sets (codes, outcomes, reasons of our own); never a room, an address or
-anything else that a client chooses, or a stranger could make a table grow without end.
+Labels come from closed sets (:class:`~._session.Ending`, the protocol's codes and outcomes); never
+a room, an address or anything else that a client chooses, or a stranger could make a table grow
+without end. :mod:`._prometheus` has the exporter.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 
 class Metrics:
     """Takes note of what happens; this one of nothing."""
 
-    def connection_opened(self) -> None:
+    def opened(self) -> None:
         """A connection was accepted."""
 
-    def connection_closed(self, reason: str) -> None:
-        """A connection ended."""
+    def ended(self, ending: str) -> None:
+        """A connection has ended."""
 
-    def connection_refused(self, reason: str) -> None:
-        """A connection was closed before anything was read from it."""
+    def welcomed(self) -> None:
+        """A join or an attach was welcomed."""
 
-    def joined(self) -> None:
-        """A member was welcomed."""
+    def dismissed(self, code: str) -> None:
+        """A client was sent a reject or an error."""
 
     def introduced(self, waited: float) -> None:
         """Two members were introduced, ``waited`` seconds after the first of them had come."""
 
-    def rejected(self, code: str) -> None:
-        """A member was turned away."""
+    def reported(self, outcome: str, elapsed: float) -> None:
+        """A member told how its round went, ``elapsed`` seconds after the introduction."""
 
-    def resulted(self, outcome: str) -> None:
-        """A member told how its round went."""
-
-    def gauges(self, sizes: Callable[[], dict[str, int]]) -> None:
-        """Take ``sizes``, which tells the present number of connections, members and rooms."""
+    def sizes(self, *, connections: int, members: int, rooms: int) -> None:
+        """How many there are now; told before each :meth:`exposition`."""
 
     def exposition(self) -> tuple[str, bytes]:
-        """All of it as a response to ``GET /metrics``: the content type and the body."""
+        """All of it as the answer to ``GET /metrics``: content type and body."""
         return "text/plain; charset=utf-8", b""

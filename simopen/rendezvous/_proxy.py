@@ -83,7 +83,7 @@ def parse_client(header: Header, rest: bytes) -> Endpoint | None:
         The client, or None where the connection's own address counts.
 
     Raises:
-        ProxyError: The bytes are not as many as announced.
+        ProxyError: The bytes are not as many as announced, or the client has no port.
     """
     if len(rest) != header.rest:
         raise ProxyError("a header cut short")
@@ -91,6 +91,8 @@ def parse_client(header: Header, rest: bytes) -> Endpoint | None:
         return None
     size = _ADDRESS_BYTES[header.family]
     port = int.from_bytes(rest[2 * size : 2 * size + 2], "big")
+    if not port:
+        raise ProxyError("a client without a port")
     return Endpoint(_address_text(rest[:size]), port)
 
 

@@ -14,6 +14,7 @@ from simopen.net._addresses import endpoint_of
 from simopen.rendezvous import _listener
 from simopen.rendezvous._listener import accept_forever, listen
 from tests.helpers import no_socket_left
+from tests.rendezvous.clients import Client, until
 
 pytestmark = pytest.mark.anyio
 
@@ -52,8 +53,7 @@ async def test_listens_and_accepts(host: str) -> None:
                 group.start_soon(accept_forever, listener, lambda *each: seen.append(each))
                 with socket.socket(family) as client:
                     client.connect(listener.getsockname())
-                    while not seen:
-                        await anyio.sleep(0.001)
+                    await until(lambda: seen)
                     sock, endpoint = seen.pop()
                     assert endpoint == endpoint_of(client.getsockname())
                     sock.close()
@@ -100,29 +100,22 @@ async def test_descriptors_exhausted(monkeypatch: pytest.MonkeyPatch) -> None:
                 await anyio.sleep(2.5 * _listener.PAUSE)
                 assert not accepted
                 assert 2 <= tries <= 4
-            with anyio.fail_after(5):
-                while not accepted:
-                    await anyio.sleep(0.01)
+            await until(lambda: accepted)
             group.cancel_scope.cancel()
     accepted.pop().close()
 
 
 async def test_a_client_that_has_gone_already() -> None:
     """Where a connection cannot be set up it is closed, and the next one is accepted."""
-    seen = 0
 
     def refuse(_: socket.socket, __: Endpoint) -> None:
-        nonlocal seen
-        seen += 1
         raise OSError(errno.EINVAL, "has gone")
 
     (listener,) = await listen([LOOPBACK])
     with listener:
         async with anyio.create_task_group() as group:
             group.start_soon(accept_forever, listener, refuse)
-            for count in (1, 2):
-                with socket.create_connection(listener.getsockname()) as client:
-                    while seen < count:
-                        await anyio.sleep(0.001)
-                    assert client.recv(1) == b""
+            for _ in range(2):
+                async with await Client.connect(endpoint_of(listener.getsockname())) as client:
+                    assert await client.ended()
             group.cancel_scope.cancel()

@@ -12,7 +12,7 @@ from simopen.rendezvous import _proxy
 from simopen.rendezvous._proxy import ProxyError, parse_client, parse_fixed
 
 SIGNATURE = bytes.fromhex("0d0a0d0a000d0a515549540a")
-PORTS = st.integers(0, 65535)
+PORTS = st.integers(1, 65535)
 TLVS = st.binary(max_size=200)
 
 
@@ -76,13 +76,19 @@ def test_a_header_cut_short() -> None:
         read(whole[:-1])
 
 
+def test_a_client_without_a_port() -> None:
+    """Nobody could be told to connect there."""
+    with pytest.raises(ProxyError, match="port"):
+        read(header(1, 0x11, bytes(12)))
+
+
 @given(st.binary(max_size=64) | st.binary(max_size=64).map(lambda data: SIGNATURE + data))
 def test_any_bytes_parse_or_are_refused(data: bytes) -> None:
     """Whatever comes, it is a header or a ProxyError, and what is to be read is bounded."""
     try:
         fixed = parse_fixed(data[: _proxy.FIXED])
+        assert fixed.rest <= _proxy.LONGEST_REST
+        client = parse_client(fixed, data[_proxy.FIXED :].ljust(fixed.rest, b"x")[: fixed.rest])
     except ProxyError:
         return
-    assert fixed.rest <= _proxy.LONGEST_REST
-    client = parse_client(fixed, data[_proxy.FIXED :].ljust(fixed.rest, b"\0")[: fixed.rest])
-    assert client is None or ipaddress.ip_address(client.host)
+    assert client is None or 1 <= client.port <= 65535

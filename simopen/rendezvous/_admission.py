@@ -1,0 +1,65 @@
+"""Who may connect: so many at once, so many a second, for each address. Pure.
+
+Theory of operation. An address is an IPv4 address or an IPv6 /64, which is what one customer has.
+Open connections are counted for as long as they are open; the rate of new ones is remembered for
+the addresses heard of last, at most ``limits.addresses`` of them. So a flood from many addresses
+makes the table forget rates, not grow, and no count is ever forgotten.
+
+Invariant: every :meth:`Admission.admit` that returns True is followed by one
+:meth:`Admission.release`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import OrderedDict
+
+from .protocol import Allowance, CoordinatorLimits
+
+_SUBNET = 8  # bytes: the /64 of an IPv6 address
+
+
+class Admission:
+    """Counts the connections of each address."""
+
+    def __init__(self, limits: CoordinatorLimits) -> None:
+        self._limits = limits
+        self._open: dict[bytes, int] = {}
+        self._rates: OrderedDict[bytes, Allowance] = OrderedDict()
+
+    def admit(self, host: str, now: float) -> bool:
+        """Count a new connection from a numeric address, or refuse it.
+
+        Args:
+            host: The client's address.
+            now: Seconds on the caller's monotonic clock.
+        """
+        key = _key(host)
+        count = self._open.get(key, 0)
+        if count >= self._limits.connections_per_address or not self._rate(key, now).take(now):
+            return False
+        self._open[key] = count + 1
+        return True
+
+    def release(self, host: str) -> None:
+        """Forget a connection that was admitted."""
+        key = _key(host)
+        self._open[key] -= 1
+        if not self._open[key]:
+            del self._open[key]
+
+    def _rate(self, key: bytes, now: float) -> Allowance:
+        if (rate := self._rates.get(key)) is not None:
+            self._rates.move_to_end(key)
+            return rate
+        limits = self._limits
+        rate = Allowance(rate=limits.connection_rate, burst=limits.connection_burst, now=now)
+        self._rates[key] = rate
+        if len(self._rates) > limits.addresses:
+            self._rates.popitem(last=False)
+        return rate
+
+
+def _key(host: str) -> bytes:
+    packed = ipaddress.ip_address(host.partition("%")[0]).packed
+    return packed[:_SUBNET]

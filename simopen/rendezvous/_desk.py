@@ -1,0 +1,230 @@
+"""Where connections and rooms meet: requests in, the rooms' actions out to connections.
+
+Theory of operation. The rooms (:class:`~simopen.rendezvous.protocol.Rooms`) are pure and know
+connections by number. Each of their answers is carried out here at once and completely, before the
+loop turns: sending never waits (:mod:`._outbox`), so both members of a pair are introduced in the
+same turn, whatever the other does with its connection. One task waits for the rooms' next deadline.
+
+Invariants:
+
+- A session is known here from its acceptance to its end, and to the rooms no longer than here.
+- A session that crashes is the only one that notices.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import socket
+import ssl
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from simopen._endpoints import Endpoint
+
+from ._admission import Admission
+from ._log import log
+from ._metrics import Metrics
+from ._session import FAREWELL, Ending, Session
+from ._tls_files import CertificateFiles
+from .protocol import (
+    Action,
+    Asked,
+    Close,
+    Code,
+    CoordinatorLimits,
+    CoordinatorMessage,
+    Paired,
+    Reject,
+    Reported,
+    Rooms,
+    Send,
+    Welcome,
+    encode_frame,
+)
+
+_FULL = encode_frame(Reject(code=Code.ROOMS_FULL, message="this coordinator has no room left"))
+
+
+class Desk:
+    """All sessions of one coordinator, and its rooms.
+
+    Attributes:
+        limits: The coordinator's.
+        metrics: Told of everything.
+        rooms: Who waits for whom.
+        proxied: Connections begin with a PROXY header.
+    """
+
+    def __init__(
+        self,
+        limits: CoordinatorLimits,
+        rooms: Rooms,
+        *,
+        metrics: Metrics,
+        certificate: CertificateFiles | ssl.SSLContext | None,
+        proxied: bool,
+        group: TaskGroup,
+    ) -> None:
+        """Begin without connections.
+
+        Args:
+            limits: The coordinator's.
+            rooms: All empty.
+            metrics: Told of everything.
+            certificate: For TLS; None for plain TCP.
+            proxied: Connections begin with a PROXY header.
+            group: Where the sessions run.
+        """
+        self.limits = limits
+        self.metrics = metrics
+        self.rooms = rooms
+        self.proxied = proxied
+        self._certificate = certificate
+        self._group = group
+        self._admission = Admission(limits)
+        self._sessions: dict[int, Session] = {}
+        self._numbers = itertools.count()
+        self._planned = math.inf  # when the rooms are looked at next
+        self._sooner = anyio.Event()  # than planned
+        self._drained: anyio.Event | None = None  # while stopping: until nobody meets any more
+        self._emptied: anyio.Event | None = None  # and then, until the last connection is closed
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._sessions)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether :meth:`drain` has begun."""
+        return self._drained is not None
+
+    def take(self, sock: socket.socket, client: Endpoint, *, probing: bool) -> None:
+        """Serve an accepted connection, in a task of its own.
+
+        Args:
+            sock: The session closes it.
+            client: Where the connection comes from.
+            probing: It came in on the second port.
+
+        Raises:
+            OSError: It cannot be served; closing it is left to the caller.
+        """
+        self.metrics.opened()
+        if len(self._sessions) >= self.limits.connections:
+            self._turn_away(sock, _FULL)
+            self.metrics.ended(Ending.REFUSED)
+            raise ConnectionRefusedError("as many connections as may be")
+        number = next(self._numbers)
+        now = anyio.current_time()
+        session = Session(number, sock, client, self, probing=probing, now=now)
+        self._sessions[number] = session
+        self._group.start_soon(self._serve, session)
+
+    async def _serve(self, session: Session) -> None:
+        """One session's task: whatever happens in it, the others go on."""
+        try:
+            await session.run()
+            self._lose(session)  # before its last words: from here on nobody is introduced to it
+            await session.farewell()
+        except Exception:  # noqa: BLE001 - an error of ours costs one connection, not all
+            session.ending = Ending.CRASHED
+            log.exception("connection.crashed")
+        finally:
+            session.close()
+            del self._sessions[session.number]
+            if session.is_admitted:
+                self._admission.release(session.client.host)
+            self.metrics.ended(session.ending or Ending.STOPPED)
+            self._lose(session)
+
+    def _lose(self, session: Session) -> None:
+        self._carry_out(self.rooms.lost(session.number, anyio.current_time()))
+
+    # -- for sessions ------------------------------------------------------------------------------
+
+    def tls(self) -> ssl.SSLContext | None:
+        """The certificate for a new connection; None for plain TCP."""
+        if isinstance(self._certificate, CertificateFiles):
+            return self._certificate.context
+        return self._certificate
+
+    def spawn(self, task: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Start a task that may outlive a turn of the loop."""
+        self._group.start_soon(task)
+
+    def admit(self, session: Session) -> bool:
+        """Count one more connection of this address, or refuse it."""
+        return self._admission.admit(session.client.host, anyio.current_time())
+
+    def request(self, session: Session, message: Asked, now: float) -> None:
+        """Give a client's request to the rooms."""
+        self._carry_out(self.rooms.handle(session.number, session.path(), message, now))
+
+    # -- the rooms ---------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Look at the rooms whenever they ask for it, for ever."""
+        while True:
+            self._sooner = anyio.Event()
+            self._planned = self.rooms.next_deadline()
+            with anyio.CancelScope(deadline=self._planned):
+                await self._sooner.wait()
+            self._carry_out(self.rooms.tick(anyio.current_time()))
+
+    async def drain(self) -> None:
+        """Stop in order: dismiss who waits, give meetings their time, let last words leave.
+
+        Takes ``limits.drain`` seconds and a moment at most.
+        """
+        self._drained, self._emptied = anyio.Event(), anyio.Event()
+        self._carry_out(self.rooms.drain(anyio.current_time()))
+        with anyio.move_on_after(self.limits.drain):
+            await self._drained.wait()
+        for session in list(self._sessions.values()):
+            session.hang_up(Ending.STOPPED)
+        self._note_emptiness()
+        with anyio.move_on_after(FAREWELL):
+            await self._emptied.wait()
+
+    def _carry_out(self, actions: list[Action]) -> None:
+        """Do what the rooms say, all of it before anybody else has a turn."""
+        for action in actions:
+            match action:
+                case Send(number, message):
+                    self._send(number, message)
+                case Close(number):
+                    if number in self._sessions:
+                        self._sessions[number].hang_up(Ending.HUNG_UP)
+                case Paired():
+                    self.metrics.introduced(action.waited)
+                case Reported():
+                    self.metrics.reported(action.outcome, action.elapsed)
+        if self.rooms.next_deadline() < self._planned:
+            self._sooner.set()
+        self._note_emptiness()
+
+    def _send(self, number: int, message: CoordinatorMessage) -> None:
+        if number not in self._sessions:
+            return
+        self._sessions[number].send(message)
+        if isinstance(message, Welcome):
+            self.metrics.welcomed()
+
+    def _note_emptiness(self) -> None:
+        if self._drained is not None and self.rooms.drained:
+            self._drained.set()
+        if self._emptied is not None and not self._sessions:
+            self._emptied.set()
+
+    def _turn_away(self, sock: socket.socket, words: bytes) -> None:
+        """Say why, where that needs no handshake and no waiting."""
+        if self.tls() is None and not self.proxied:
+            with contextlib.suppress(OSError):
+                sock.setblocking(False)
+                sock.send(words)
