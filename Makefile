@@ -21,7 +21,7 @@ $(READY): pyproject.toml
 		|| { echo "this Python cannot make virtual environments; on Debian: apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[cli,lab]' --group dev
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[cli,lab,server]' --group dev
 	@touch $@
 
 test: $(READY)  ## all tests; those of the lab need root or open user namespaces

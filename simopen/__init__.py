@@ -12,17 +12,30 @@ from ._api import PeerConnectable, connect_peer, connect_peer_socket
 from ._diagnosis import Cause, Diagnosis
 from ._endpoints import Endpoint
 from ._errors import (
+    AuthenticationError,
+    CoordinatorUnavailable,
     LocalBindError,
+    LocalProtocolError,
     NameResolutionError,
     PeerConnectError,
+    PeerNotFoundError,
+    PeerProofError,
     PeerTimeoutError,
+    ProtocolError,
+    ReflectedOfferError,
+    RemoteProtocolError,
+    RendezvousError,
+    RoomFullError,
     SelfConnectionError,
     SimopenError,
     UsageError,
+    WrongSecretError,
 )
 from ._events import (
     Event,
     OnEvent,
+    ProofFailed,
+    ProofStarted,
     PunchAttempt,
     PunchConnected,
     PunchFailed,
@@ -31,27 +44,50 @@ from ._events import (
     PunchRefused,
     PunchStarted,
     PunchUnsent,
+    RendezvousFailed,
+    RendezvousIntroduced,
+    RendezvousJoined,
+    RendezvousLost,
+    RoundFailed,
 )
-from ._report import PunchReport
+from ._report import MeetingReport, PunchReport
 from ._telemetry import JsonLinesTrace
 from ._version import __version__
 from .net._stream import PeerAttribute, PeerStream
 from .punch import PunchOptions
+from .rendezvous._server import Coordinator
+from .rendezvous._tls_files import CertificateFiles
+from .rendezvous._url import Rendezvous
+from .rendezvous.protocol import CoordinatorLimits
+from .security._secret import Invite, SecretLike
 
 __all__ = [
+    "AuthenticationError",
     "Cause",
+    "CertificateFiles",
+    "Coordinator",
+    "CoordinatorLimits",
+    "CoordinatorUnavailable",
     "Diagnosis",
     "Endpoint",
     "Event",
+    "Invite",
     "JsonLinesTrace",
     "LocalBindError",
+    "LocalProtocolError",
+    "MeetingReport",
     "NameResolutionError",
     "OnEvent",
     "PeerAttribute",
     "PeerConnectError",
     "PeerConnectable",
+    "PeerNotFoundError",
+    "PeerProofError",
     "PeerStream",
     "PeerTimeoutError",
+    "ProofFailed",
+    "ProofStarted",
+    "ProtocolError",
     "PunchAttempt",
     "PunchConnected",
     "PunchFailed",
@@ -62,9 +98,21 @@ __all__ = [
     "PunchReport",
     "PunchStarted",
     "PunchUnsent",
+    "ReflectedOfferError",
+    "RemoteProtocolError",
+    "Rendezvous",
+    "RendezvousError",
+    "RendezvousFailed",
+    "RendezvousIntroduced",
+    "RendezvousJoined",
+    "RendezvousLost",
+    "RoomFullError",
+    "RoundFailed",
+    "SecretLike",
     "SelfConnectionError",
     "SimopenError",
     "UsageError",
+    "WrongSecretError",
     "__version__",
     "connect_peer",
     "connect_peer_socket",

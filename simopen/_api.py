@@ -4,56 +4,93 @@ from __future__ import annotations
 
 import socket
 import time
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, field, fields
+from typing import overload
 
-import anyio
 from anyio.abc import ByteStreamConnectable
 
-from ._diagnosis import name_not_resolved
-from ._endpoints import Candidate, EndpointsLike, literal_address, parse_endpoints
-from ._errors import NameResolutionError, PeerConnectError, PeerTimeoutError, UsageError
-from ._events import OnEvent, PunchFailed
-from ._report import PunchReport
+from ._direct import DirectCall
+from ._endpoints import EndpointsLike, parse_endpoints
+from ._errors import UsageError
+from ._events import OnEvent
+from ._meeting import Meeting
 from ._telemetry import Telemetry
-from .net._addresses import Addresses, UnresolvedError
-from .net._executor import Punch, Race
-from .net._pairs import resolve_pairs
-from .net._stream import PeerStream, TcpStream
+from .net._stream import PeerStream
 from .punch import PunchOptions
+from .rendezvous._url import Rendezvous
+from .security._errors import SecretError
+from .security._secret import Invite, SecretLike, check_secret
 
 _DEFAULTS = PunchOptions()
 
 
+@overload
 async def connect_peer(
     remote: EndpointsLike,
     *,
     local: EndpointsLike,
+    secret: SecretLike | None = None,
+    timeout: float | None = None,  # noqa: ASYNC109 - ends in a diagnosis
+    on_event: OnEvent | None = None,
+    options: PunchOptions | None = None,
+) -> PeerStream: ...
+
+
+@overload
+async def connect_peer(
+    *,
+    rendezvous: str | Rendezvous,
+    room: str | None = None,
+    secret: SecretLike | None = None,
+    local: EndpointsLike | None = None,
+    timeout: float | None = None,  # noqa: ASYNC109 - ends in a diagnosis
+    on_event: OnEvent | None = None,
+    options: PunchOptions | None = None,
+) -> PeerStream: ...
+
+
+async def connect_peer(  # noqa: PLR0913 - the whole product in one line
+    remote: EndpointsLike | None = None,
+    *,
+    local: EndpointsLike | None = None,
+    rendezvous: str | Rendezvous | None = None,
+    room: str | None = None,
+    secret: SecretLike | None = None,
     timeout: float | None = None,  # noqa: ASYNC109 - ends in a diagnosis
     on_event: OnEvent | None = None,
     options: PunchOptions | None = None,
 ) -> PeerStream:
     """Connect to a peer that connects to us at the same time; nobody listens.
 
-    Run the mirror image on the other host: its ``local`` is our ``remote`` and the other way
-    round. Both sides send SYNs from their fixed ports until two of them cross, and the kernel
-    makes one ordinary TCP connection of that (simultaneous open, RFC 9293 §3.5).
+    There are two ways to find each other. **Direct**: both sides know both endpoints, and run
+    mirror images of each other, where one's ``local`` is the other's ``remote``. **Rendezvous**:
+    both sides know a coordinator, a room and a secret, and run the very same line. Either way both
+    send SYNs from their ports until two of them cross, and the kernel makes one ordinary TCP
+    connection of that (simultaneous open, RFC 9293 §3.5).
 
-    The stream is plain TCP: not encrypted, and whoever holds the remote address and port can be at
-    the other end. Success means that the kernel shows the connection established without an
-    error; a reset that is still on its way is not known yet, and shows as a
-    ``BrokenResourceError`` on the stream.
+    **With a secret** the stream is TLS 1.3, and has been handed over only after both ends have
+    proved, over this very connection, that they hold the secret. It authenticates a group, not a
+    person: whoever has it can be the peer. The coordinator does not have it, and is trusted with
+    nothing; it sees addresses and times.
 
-    **Several ways at once.** One pair of endpoints is enough almost everywhere. Several are raced,
-    ``options.lane_delay`` apart. A range of ports races them pair by pair: where a NAT has spoilt
-    one (Linux can hold one for two minutes), the next one connects. A list races several addresses
-    of the peer from the same port: private ones first, then IPv6, then public IPv4 (in the
-    manner of RFC 8305; all names are resolved before the first SYN). The first pair to
+    **Without a secret** (direct mode) the stream is plain TCP: not encrypted, and whoever holds the
+    remote address and port can be at the other end. Success means that the kernel shows the
+    connection established without an error; a reset that is still on its way is not known yet, and
+    shows as a ``BrokenResourceError`` on the stream.
+
+    **Several ways at once** (direct mode). One pair of endpoints is enough almost everywhere.
+    Several are raced, ``options.lane_delay`` apart. A range of ports races them pair by pair: where
+    a NAT has spoilt one (Linux can hold one for two minutes), the next one connects. A list races
+    several addresses of the peer from the same port: private ones first, then IPv6, then public
+    IPv4 (in the manner of RFC 8305; all names are resolved before the first SYN). The first pair to
     connect is kept, unless a better one is about to: that is waited for, half a second or twice
     the handshake at most. So both sides keep the same one without a message; only where packets
     are lost for that long, or the better path is slower than that, can one of them hold a
-    stream that is reset. Give both sides the same addresses and ports, mirrored, and addresses
-    of one kind in the same order. No more than 16 pairs are raced. They share
-    ``options.syn_rate``; each has a free period of its own.
+    stream that is reset. (With a secret the sides agree on one over the encrypted connections.)
+    Give both sides the same addresses and ports, mirrored, and addresses of one kind in the same
+    order. No more than 16 pairs are raced. They share ``options.syn_rate``; each has a free period
+    of its own.
 
     Two hosts behind one NAT that sends packets for its public address back inside must not use the
     same port: each would meet itself there, which cannot be told from a peer.
@@ -66,8 +103,17 @@ async def connect_peer(
         local: Our endpoint to connect from, with as many ports. A wildcard address (``0.0.0.0``,
             ``::``) lets the kernel choose the source address. Its family decides which addresses
             of a remote name are used, the first of them; a list may have one of each family.
-        timeout: Seconds for everything from resolving to the connected stream; None waits for the
-            peer for ever (at no more than ``options.syn_rate`` SYNs a second).
+            With ``rendezvous`` it may be left out, or have port 0: any free one. A range then has
+            one port for each round.
+        rendezvous: The coordinator: ``"tcp://host:port"``, ``"tls://host:port"`` (which hides the
+            room's tag from whoever watches), or a :class:`Rendezvous`.
+        room: The room, of which both sides have the same spelling. It may be left out with an
+            invite, which names it.
+        secret: What both sides hold and nobody else: an :class:`Invite` or its string, at least 16
+            random bytes, or a text of at least 20 characters.
+        timeout: Seconds for everything from resolving to the connected (and proven) stream; None
+            waits for the peer for ever (at no more than ``options.syn_rate`` SYNs a second;
+            through a coordinator without any).
         on_event: Called with every :class:`simopen.Event`, inline; an exception in it ends the
             call and propagates.
         options: The engine's numbers; the defaults are measured.
@@ -76,16 +122,44 @@ async def connect_peer(
         The connected stream; ``stream.report`` says how it was opened.
 
     Raises:
+        TypeError: The arguments do not go together. Nothing was sent.
         UsageError: An argument cannot be used (a ``ValueError``). Nothing was sent.
         SelfConnectionError: Both endpoints are the same socket address.
         LocalBindError: The local endpoint cannot be had (an ``OSError``).
         NameResolutionError: The remote name has no usable address.
         PeerTimeoutError: The SYNs did not meet in time (a ``TimeoutError``).
-        PeerConnectError: Nothing could be sent at all; the base of the two above. Its
-            ``.diagnosis`` says what was tried, what came back and what to change.
+        CoordinatorUnavailable: The coordinator cannot be reached.
+        RoomFullError: Two others are in the room.
+        PeerNotFoundError: Nobody came to the room in time (a ``TimeoutError``).
+        WrongSecretError: The other side holds another secret, or none.
+        ReflectedOfferError: Our own offer came back to us.
+        PeerProofError: Nobody who was met could prove to be the peer.
+        PeerConnectError: Nothing could be sent at all, or every round has failed; the base of those
+            above. Its ``.diagnosis`` says what was tried, what came back and what to change.
+        RemoteProtocolError: What answers at ``rendezvous`` is no coordinator.
     """
-    sock, report = await _punch(remote, local, timeout, on_event, options)
-    return PeerStream(TcpStream(sock), report)
+    began = time.monotonic()
+    options = options or _DEFAULTS
+    if rendezvous is None:
+        if remote is None or local is None:
+            raise TypeError("give remote and local, or rendezvous, room and secret")
+        if room is not None:
+            raise TypeError("a room is at a rendezvous: give that, or leave the room out")
+        call = _direct_call(remote, local, timeout, on_event, options, began)
+        return await call.stream(_checked(secret))
+    if remote is not None:
+        raise TypeError("remote and rendezvous exclude each other: a coordinator finds the peer")
+    secret = _checked(secret)
+    return await Meeting(
+        rendezvous if isinstance(rendezvous, Rendezvous) else Rendezvous(rendezvous),
+        room=_room(room, secret),
+        secret=_wanted(secret, options),
+        local=None if local is None else parse_endpoints(local, role="local", any_port=True),
+        began=began,
+        timeout=_checked_timeout(timeout),
+        options=options,
+        announce=Telemetry(on_event),
+    ).run()
 
 
 async def connect_peer_socket(
@@ -96,7 +170,7 @@ async def connect_peer_socket(
     on_event: OnEvent | None = None,
     options: PunchOptions | None = None,
 ) -> socket.socket:
-    """Connect as :func:`connect_peer` does and return the bare socket.
+    """Connect as :func:`connect_peer` does in direct mode and return the bare socket.
 
     For what wants a socket of its own: :func:`asyncio.open_connection` (``sock=``),
     ``trio.socket.from_stdlib_socket``, :mod:`ssl`. The socket is non-blocking, ``TCP_NODELAY`` is
@@ -115,7 +189,9 @@ async def connect_peer_socket(
     Raises:
         SimopenError: As :func:`connect_peer`.
     """
-    sock, _ = await _punch(remote, local, timeout, on_event, options)
+    options = options or _DEFAULTS
+    call = _direct_call(remote, local, timeout, on_event, options, time.monotonic())
+    sock, _ = await call.socket()
     return sock
 
 
@@ -128,70 +204,85 @@ class PeerConnectable(ByteStreamConnectable):
     Attributes:
         remote: As for :func:`connect_peer`.
         local: As for :func:`connect_peer`.
+        rendezvous: As for :func:`connect_peer`.
+        room: As for :func:`connect_peer`.
+        secret: As for :func:`connect_peer`.
         timeout: As for :func:`connect_peer`, for each ``connect()``.
         on_event: As for :func:`connect_peer`.
         options: As for :func:`connect_peer`.
     """
 
-    remote: EndpointsLike
-    local: EndpointsLike
+    remote: EndpointsLike | None = None
+    local: EndpointsLike | None = None
+    rendezvous: str | Rendezvous | None = None
+    room: str | None = None
+    secret: SecretLike | None = field(default=None, repr=False)
     timeout: float | None = None
     on_event: OnEvent | None = None
     options: PunchOptions | None = None
 
     async def connect(self) -> PeerStream:
         """Punch, as :func:`connect_peer`; not reaching the peer is ``anyio.ConnectionFailed``."""
-        return await connect_peer(
-            self.remote,
-            local=self.local,
-            timeout=self.timeout,
-            on_event=self.on_event,
-            options=self.options,
-        )
+        arguments = {each.name: getattr(self, each.name) for each in fields(self)}
+        return await connect_peer(**arguments)
 
 
-async def _punch(
+def _direct_call(
     remote: EndpointsLike,
     local: EndpointsLike,
-    timeout: float | None,  # noqa: ASYNC109 - as connect_peer
+    timeout: float | None,
     on_event: OnEvent | None,
-    options: PunchOptions | None,
-) -> tuple[socket.socket, PunchReport]:
-    began = time.monotonic()
-    theirs = parse_endpoints(remote, role="remote")
-    ours = parse_endpoints(local, role="local")
+    options: PunchOptions,
+    began: float,
+) -> DirectCall:
+    return DirectCall(
+        theirs=parse_endpoints(remote, role="remote"),
+        ours=parse_endpoints(local, role="local"),
+        began=began,
+        timeout=_checked_timeout(timeout),
+        options=options,
+        announce=Telemetry(on_event),
+    )
+
+
+def _checked_timeout(timeout: float | None) -> float | None:
     if timeout is not None and not timeout > 0:
         raise UsageError(f"timeout must be more than 0 seconds or None, not {timeout!r}")
-    announce = Telemetry(on_event)
-    punch = Punch(
-        Race(await _resolve(ours, theirs, began, timeout, announce)),
-        options=options or _DEFAULTS,
-        began=began,
-        timeout=timeout,
-        announce=announce,
-    )
-    return await punch.run()
+    return timeout
 
 
-async def _resolve(
-    ours: tuple[Candidate, ...],
-    theirs: tuple[Candidate, ...],
-    began: float,
-    timeout: float | None,  # noqa: ASYNC109 - as connect_peer
-    announce: Telemetry,
-) -> tuple[Addresses, ...]:
-    names = [each for each, *_ in (*theirs, *ours) if literal_address(each.host) is None]
-    if not names:
-        return await resolve_pairs(ours, theirs)
-    kind: type[PeerConnectError] = PeerTimeoutError
-    reason = "no answer from the resolver in the time allowed"
-    with anyio.move_on_after(timeout):
-        try:
-            return await resolve_pairs(ours, theirs)
-        except UnresolvedError as error:
-            kind, reason = NameResolutionError, str(error)
-    local, remote = ours[0][0], theirs[0][0]
-    report = PunchReport(local=local, remote=remote, elapsed=time.monotonic() - began)
-    diagnosis = name_not_resolved(local, names[0], reason)
-    announce(PunchFailed(at=report.elapsed, report=report, diagnosis=diagnosis))
-    raise kind(report=report, diagnosis=diagnosis)
+def _checked(secret: SecretLike | None) -> SecretLike | None:
+    """A secret that can be used; an invite's string as the invite."""
+    if secret is None:
+        return None
+    try:
+        return check_secret(secret)
+    except SecretError as error:
+        raise UsageError(str(error)) from None
+
+
+def _room(room: str | None, secret: SecretLike | None) -> str:
+    """The room, by its name or by the invite's."""
+    invited = secret.room if isinstance(secret, Invite) else None
+    if room is None and invited is None:
+        raise TypeError("give the room, or an invite, which names it")
+    if room is not None and invited is not None and room != invited:
+        raise UsageError("the invite is for another room: leave the room out, or give the same")
+    found = invited if room is None else room
+    if not isinstance(found, str) or not found:
+        raise UsageError(f"a room has a name, not {found!r}")
+    return found
+
+
+def _wanted(secret: SecretLike | None, options: PunchOptions) -> SecretLike | None:
+    """The secret, unless the caller knows what it does."""
+    if options.plaintext:
+        warnings.warn(
+            "plaintext: the stream will be neither encrypted nor authenticated; the coordinator "
+            "and whoever is on the path can read and change it, or take the peer's part",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    elif secret is None:
+        raise TypeError("a rendezvous needs a secret (make an invite: simopen invite)")
+    return secret

@@ -48,13 +48,16 @@ EndpointsLike: TypeAlias = EndpointLike | Sequence[EndpointLike]
 IPAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-def parse_endpoints(value: EndpointsLike, *, role: str) -> tuple[Candidate, ...]:
+def parse_endpoints(
+    value: EndpointsLike, *, role: str, any_port: bool = False
+) -> tuple[Candidate, ...]:
     """Read one endpoint or several, each with one port or a range of them.
 
     Args:
         value: ``"host:port"``, ``"host:first-last"``, ``"[v6]:port"``, ``(host, port)``, or a
             sequence of these.
         role: What it is for (``"remote"``, ``"local"``); named in errors.
+        any_port: Whether port 0 is one, for any free one.
 
     Returns:
         One tuple of endpoints for each host named, one endpoint for each of its ports.
@@ -62,7 +65,7 @@ def parse_endpoints(value: EndpointsLike, *, role: str) -> tuple[Candidate, ...]
     Raises:
         UsageError: It is not that, or a port is not 1 to 65535.
     """
-    candidates = tuple(_candidate(each, role) for each in _each(value))
+    candidates = tuple(_candidate(each, role, any_port=any_port) for each in _each(value))
     if not candidates:
         raise UsageError(f"{role} is an empty list: give at least one endpoint")
     return candidates
@@ -141,13 +144,13 @@ def _each(value: object) -> Sequence[object]:
     return value if is_list else [value]  # type: ignore[return-value]  # told apart above
 
 
-def _candidate(value: object, role: str) -> Candidate:
+def _candidate(value: object, role: str, *, any_port: bool) -> Candidate:
     if isinstance(value, str):
         host, first, last = _split(value, role)
     else:
         host, first = _pair(value, role)
         last = first
-    if not 1 <= first <= last <= MAX_PORT:
+    if not (1 <= first <= last <= MAX_PORT or (any_port and first == last == 0)):
         raise UsageError(_unusable_ports(first, last, role))
     host = _checked_host(host, role)
     return tuple(Endpoint(host, port) for port in range(first, last + 1))

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 # path, or one lost flight, which costs a second while no round trip is known (RFC 6298 §2.1), and
 # the proof itself. All connections are proven side by side, so a silent stranger holds nobody up.
 PROOF_TIMEOUT = 4.0
+# Seconds where nothing else ends it. Who has to be proven waits for the peer's choice among several
+# connections, each of which may take that long.
+LONGEST_PROOF = 4 * PROOF_TIMEOUT
 # Connections lost in a row on one lane before it counts as somebody else's: an honest one is lost
 # when the last acknowledgement of the punch was, and hardly ever twice.
 MOST_LOSSES = 5
@@ -44,8 +47,8 @@ class Prover:
 
     Args:
         prepare: Gives the handshake for a connection.
-        until: When SYNs stop, on :func:`time.monotonic`'s clock: the peer may prefer another
-            connection until then.
+        end: When every proof is over, on :func:`time.monotonic`'s clock; None for
+            ``LONGEST_PROOF`` after a connection has opened.
         began: When the call began, likewise.
         announce: Takes every event.
 
@@ -55,12 +58,17 @@ class Prover:
     """
 
     def __init__(
-        self, prepare: Prepare, *, until: float, began: float, announce: Callable[[Event], None]
+        self,
+        prepare: Prepare,
+        *,
+        end: float | None,
+        began: float,
+        announce: Callable[[Event], None],
     ) -> None:
         self.stream: TlsStream | None = None
         self.failures: list[SecurityError] = []
         self._prepare = prepare
-        self._until = until
+        self._end = end
         self._began = began
         self._announce = announce
         self._losses: Counter[int] = Counter()
@@ -70,7 +78,7 @@ class Prover:
         self._announce(ProofStarted(at=time.monotonic() - self._began, lane=lane))
         transport = TcpStream(sock)
         try:
-            with anyio.fail_at(self._loop_time(self._until) + PROOF_TIMEOUT):
+            with anyio.fail_after(self._time_left()):
                 handshake = await self._prepare(transport)
                 self.stream = await handshake.authenticate(
                     transport, lane=lane, deadline_s=PROOF_TIMEOUT
@@ -95,10 +103,10 @@ class Prover:
         self._announce(ProofFailed(at=at, lane=lane, reason=reason))
         return verdict
 
-    @staticmethod
-    def _loop_time(moment: float) -> float:
-        """A moment on the monotonic clock, on the loop's; never one that has passed."""
-        return anyio.current_time() + max(0.0, moment - time.monotonic())
+    def _time_left(self) -> float:
+        if self._end is None:
+            return LONGEST_PROOF
+        return max(0.0, self._end - time.monotonic())
 
 
 # What is told of several failures: the one that says most of the other side.

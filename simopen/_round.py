@@ -22,7 +22,7 @@ import anyio
 
 from ._endpoints import IPV4, numeric_address
 from ._errors import SelfConnectionError
-from ._proving import Prover
+from ._proving import PROOF_TIMEOUT, Prover
 from .net._addresses import Addresses, numeric_pair
 from .net._executor import Punch, Race
 from .net._interfaces import host_addresses
@@ -151,7 +151,8 @@ class Round:
             return handshake
 
         until = self._until()
-        prover = Prover(prepare, until=until, began=self.began, announce=self.announce)
+        end = until + PROOF_TIMEOUT  # the peer may choose another connection until then
+        prover = Prover(prepare, end=end, began=self.began, announce=self.announce)
         self.unproven = prover.failures
         punch = Punch(
             Race(

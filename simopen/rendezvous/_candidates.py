@@ -9,7 +9,7 @@ or would reach into our own network on a stranger's word, is dropped here, and t
 Order. Two hosts that show the same public address are behind the same NAT: their own addresses go
 first, and that NAT's hairpin last. Anybody else's public addresses go first; a private one is the
 peer's in its own network and most likely nobody's in ours, but two sites may be joined by a tunnel.
-What goes later starts ``lane_delay`` after the rest.
+What goes later starts ``lane_delay`` after the rest. A peer on this very host needs no second way.
 
 Pure.
 """
@@ -105,6 +105,8 @@ def choose(
         kind = _kind(endpoint, view, same_nat=same_nat)
         late = kind is (Kind.HAIRPIN if same_nat else Kind.LOCAL)
         found[endpoint] = Candidate(endpoint, kind, late)
+    if on_this_host := [each for each in found.values() if _address(each.remote).is_loopback]:
+        return on_this_host[:1]  # no other way is better, and each takes a share of the SYNs
     ranks = list(Kind)
     return sorted(found.values(), key=lambda each: (each.late, ranks.index(each.kind)))
 

@@ -49,7 +49,7 @@ from __future__ import annotations
 import contextlib
 import os
 import ssl
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import anyio
 from anyio.abc import ByteReceiveStream, ByteStream
@@ -74,12 +74,35 @@ DIRECT_ROUND = 0  # a direct call has one round
 HEAD = b"simopen/1\0" + SEALED_LENGTH.to_bytes(4, "big")  # in front of an offer in direct mode
 
 
+class Nomination:
+    """The choice of one connection among several; shared by whatever competes.
+
+    Attributes:
+        lane: The lane that was chosen, by the client's count; None until then.
+    """
+
+    def __init__(self) -> None:
+        self.lane: int | None = None
+        self._turn = anyio.Lock()
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Have one's turn at being chosen.
+
+        Raises:
+            ProofError: Another connection has been chosen.
+        """
+        async with self._turn:
+            if self.lane is not None:
+                raise ProofError("another connection of this round has been chosen")
+            yield
+
+
 class Handshake:
     """What two offers agree on; shared by all connections of one call's round.
 
     Attributes:
         is_client: Whether we are the TLS client, which nominates.
-        lane: The lane that was chosen, by the client's count; None until then.
     """
 
     def __init__(  # noqa: PLR0913
@@ -93,6 +116,7 @@ class Handshake:
         mode: Mode,
         round: int,  # noqa: A002  # its name in every message
         room_tag: bytes,
+        nomination: Nomination | None = None,
     ) -> None:
         """Find out who is who.
 
@@ -105,6 +129,7 @@ class Handshake:
             mode: How the offers travelled.
             round: The round's number, 0 to 2³² - 1.
             room_tag: Of the room they met in.
+            nomination: Shared with other handshakes, where each connection has its own.
 
         Raises:
             ReflectedError: The peer's certificate is our own.
@@ -114,7 +139,6 @@ class Handshake:
         if theirs == identity.peer_id:
             raise ReflectedError("our own certificate came back to us")
         self.is_client = identity.peer_id < theirs
-        self.lane: int | None = None
         self._keys = keys
         self._peer_certificate = peer_body.certificate
         self._context = tls_context(identity, peer_body.certificate, server_side=not self.is_client)
@@ -125,7 +149,12 @@ class Handshake:
             client_offer=own_offer if self.is_client else peer_offer,
             server_offer=peer_offer if self.is_client else own_offer,
         )
-        self._nomination = anyio.Lock()
+        self._nomination = nomination or Nomination()
+
+    @property
+    def lane(self) -> int | None:
+        """The lane that was chosen, by the client's count; None until then."""
+        return self._nomination.lane
 
     async def authenticate(
         self, transport: ByteStream, *, lane: int, deadline_s: float
@@ -159,29 +188,29 @@ class Handshake:
         return stream
 
     async def _nominate(self, stream: TlsStream, lane: int, deadline_s: float) -> None:
-        async with self._nomination:
-            self._check_unsettled()
+        async with self._nomination.turn():
             with _at_most(deadline_s, "the peer sent no ACCEPT"):
                 await stream.send(make_hello(self._keys, self._transcript, lane))
                 frame = await _receive_exactly(stream, ACCEPT_LENGTH)
             check_accept(self._keys, self._transcript, frame)
-            self.lane = lane
+            self._nomination.lane = lane
 
     async def _accept(self, stream: TlsStream) -> None:
         frame = await _receive_exactly(stream, HELLO_LENGTH)
         lane = check_hello(self._keys, self._transcript, frame)
-        async with self._nomination:
-            self._check_unsettled()
+        async with self._nomination.turn():
             await stream.send(make_accept(self._keys, self._transcript))
-            self.lane = lane
-
-    def _check_unsettled(self) -> None:
-        if self.lane is not None:
-            raise ProofError("another connection of this round has been chosen")
+            self._nomination.lane = lane
 
 
 async def exchange_offers(
-    transport: ByteStream, keys: GroupKeys, identity: Identity, *, mode: Mode, room_tag: bytes
+    transport: ByteStream,
+    keys: GroupKeys,
+    identity: Identity,
+    *,
+    mode: Mode,
+    room_tag: bytes,
+    nomination: Nomination | None = None,
 ) -> Handshake:
     """Exchange offers on the connection itself, where there is no coordinator.
 
@@ -193,6 +222,7 @@ async def exchange_offers(
         identity: Ours.
         mode: Bound into the offers.
         room_tag: Likewise.
+        nomination: Shared by all connections of a call, where several compete.
 
     Returns:
         The handshake to authenticate ``transport`` with.
@@ -216,6 +246,7 @@ async def exchange_offers(
         mode=mode,
         round=DIRECT_ROUND,
         room_tag=room_tag,
+        nomination=nomination,
     )
 
 

@@ -143,13 +143,16 @@ SecretLike: TypeAlias = Invite | bytes | str
 """An invite, at least 16 random bytes, or a text: an invite's string or at least 20 characters."""
 
 
-def check_secret(secret: SecretLike) -> None:
+def check_secret(secret: SecretLike) -> SecretLike:
     """Find out at once whether a secret can be used.
+
+    Returns:
+        The secret; the invite, where it is the text of one.
 
     Raises:
         SecretError: It cannot; the text says what to do.
     """
-    _checked(secret)
+    return _checked(secret)
 
 
 async def derive_keys(secret: SecretLike) -> GroupKeys:

@@ -1,0 +1,136 @@
+"""A call whose caller knows both endpoints: resolved, punched, and proven where there is a secret.
+
+With a secret the two sides have nobody to carry their offers: these cross on each connection that
+opens, and from there on all is as after a rendezvous (:mod:`.security._handshake`). Without one the
+connection is handed over as it is.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import anyio
+
+from ._diagnosis import name_not_resolved
+from ._endpoints import Candidate, literal_address
+from ._errors import NameResolutionError, PeerConnectError, PeerTimeoutError
+from ._events import PunchFailed
+from ._meeting_diagnosis import not_proven
+from ._proving import Prover, authentication_error
+from ._report import PunchReport
+from .net._addresses import Addresses, UnresolvedError
+from .net._executor import Punch, Race
+from .net._pairs import resolve_pairs
+from .net._stream import PeerStream, TcpStream
+from .security._certificate import Identity
+from .security._handshake import Handshake, Nomination, exchange_offers
+from .security._keys import MODE_DIRECT
+from .security._secret import derive_keys
+
+if TYPE_CHECKING:
+    import socket
+
+    from anyio.abc import ByteStream
+
+    from ._telemetry import Telemetry
+    from .punch import PunchOptions
+    from .security._secret import SecretLike
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectCall:
+    """What the caller asked for.
+
+    Attributes:
+        ours: Our candidates.
+        theirs: The peer's.
+        began: When the call began, on :func:`time.monotonic`'s clock.
+        timeout: Seconds for all of it, or None.
+        options: The engine's numbers.
+        announce: Takes every event.
+    """
+
+    ours: tuple[Candidate, ...]
+    theirs: tuple[Candidate, ...]
+    began: float
+    timeout: float | None
+    options: PunchOptions
+    announce: Telemetry
+
+    async def socket(self, prover: Prover | None = None) -> tuple[socket.socket, PunchReport]:
+        """Resolve and punch; the socket is the caller's to close.
+
+        Args:
+            prover: Proves connections before one is handed over; None to take the first.
+
+        Raises:
+            SimopenError: As :func:`simopen.connect_peer`.
+        """
+        punch = Punch(
+            Race(await self._resolve()),
+            options=self.options,
+            began=self.began,
+            timeout=self.timeout,
+            announce=self.announce,
+            prove=prover,
+        )
+        return await punch.run()
+
+    async def stream(self, secret: SecretLike | None) -> PeerStream:
+        """The same, as a stream; encrypted and proven where there is a secret.
+
+        Raises:
+            SimopenError: As :func:`simopen.connect_peer`.
+        """
+        if secret is None:
+            sock, report = await self.socket()
+            return PeerStream(TcpStream(sock), report)
+        prover = await self._prover(secret)
+        try:
+            _, report = await self.socket(prover)
+        except PeerConnectError as error:
+            if not prover.failures:
+                raise
+            kind, failure = authentication_error(prover.failures)
+            why = not_proven(error.report, str(failure))
+            raise kind(report=error.report, diagnosis=why) from None
+        assert prover.stream is not None  # noqa: S101 - or there were no socket
+        return PeerStream(prover.stream, replace(report, encrypted=True))
+
+    async def _prover(self, secret: SecretLike) -> Prover:
+        keys = await derive_keys(secret)
+        identity = Identity.generate()
+        nomination = Nomination()
+
+        async def prepare(transport: ByteStream) -> Handshake:
+            return await exchange_offers(
+                transport,
+                keys,
+                identity,
+                mode=MODE_DIRECT,
+                room_tag=keys.room_tag(None),
+                nomination=nomination,
+            )
+
+        end = None if self.timeout is None else self.began + self.timeout
+        return Prover(prepare, end=end, began=self.began, announce=self.announce)
+
+    async def _resolve(self) -> tuple[Addresses, ...]:
+        named = (*self.theirs, *self.ours)
+        names = [each for each, *_ in named if literal_address(each.host) is None]
+        if not names:
+            return await resolve_pairs(self.ours, self.theirs)
+        kind: type[PeerConnectError] = PeerTimeoutError
+        reason = "no answer from the resolver in the time allowed"
+        with anyio.move_on_after(self.timeout):
+            try:
+                return await resolve_pairs(self.ours, self.theirs)
+            except UnresolvedError as error:
+                kind, reason = NameResolutionError, str(error)
+        local, remote = self.ours[0][0], self.theirs[0][0]
+        report = PunchReport(local=local, remote=remote, elapsed=time.monotonic() - self.began)
+        diagnosis = name_not_resolved(local, names[0], reason)
+        self.announce(PunchFailed(at=report.elapsed, report=report, diagnosis=diagnosis))
+        raise kind(report=report, diagnosis=diagnosis)
