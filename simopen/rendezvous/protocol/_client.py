@@ -101,6 +101,7 @@ CLIENT_TRANSITIONS = MappingProxyType({
     (ClientState.ATTACHING, Reject): ClientState.ENDED,
     (ClientState.ATTACHING, Error): ClientState.ENDED,
     (ClientState.ATTACHING, Bye): ClientState.ENDED,
+    (ClientState.ATTACHED, Reject): ClientState.ENDED,
     (ClientState.ATTACHED, Error): ClientState.ENDED,
     (ClientState.ATTACHED, Bye): ClientState.ENDED,
     (ClientState.PROBING, Probed): ClientState.ENDED,
@@ -264,8 +265,9 @@ class ClientConversation:
         events: list[ClientEvent] = []
         try:
             for message in self._reader.feed(data):
-                if not self.ended:
-                    events += self._take(message, now)
+                events += self._take(message, now)
+                if self.ended:
+                    break  # what follows a farewell is not read
         except WireError:
             self.state = ClientState.ENDED
             raise

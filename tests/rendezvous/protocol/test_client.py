@@ -148,7 +148,7 @@ def test_nothing_after_the_end() -> None:
 def test_what_follows_the_last_message_is_not_read() -> None:
     """A goodbye is a goodbye, whatever comes with it."""
     conversation = conversation_in(ClientState.WAITING)
-    assert conversation.receive(frames(Bye(), INTRODUCE), 1.0) == [Dismissed()]
+    assert conversation.receive(frames(Bye(), INTRODUCE) + b"\xff" * 4, 1.0) == [Dismissed()]
 
 
 # -- events ---------------------------------------------------------------------------------------

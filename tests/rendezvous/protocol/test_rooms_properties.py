@@ -15,12 +15,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from simopen.rendezvous.protocol import (
     Action,
     Asked,
+    ClientConversation,
     Close,
     CoordinatorLimits,
     Family,
     Introduce,
     Join,
     Leave,
+    Opening,
     Outcome,
     Paired,
     Path,
@@ -29,6 +31,7 @@ from simopen.rendezvous.protocol import (
     Send,
     Settled,
     Welcome,
+    encode_frame,
 )
 from simopen.rendezvous.protocol._limits import LONGEST_DELAY
 from simopen.rendezvous.protocol._room import MemberState, MemoryStore
@@ -38,18 +41,20 @@ from .makers import MILK, TEA, attach, offer, path, probe, seat
 
 @dataclass
 class Line:
-    """What the model knows of a connection that is in use."""
+    """What the model knows of a connection that is in use, and its client."""
 
     tag: bytes
     number: int
     path: Path
     joined: Join | None
+    client: ClientConversation
 
 
 class AnyClients(RuleBasedStateMachine):
     """Clients do whatever they like in whatever order; the rooms hold their invariants.
 
-    The model follows welcomes, closes and losses alone: what a client knows.
+    The model follows welcomes, closes and losses alone: what a client knows. What is sent to a
+    client has its place in the client's own table, or the test ends with a WireError.
     """
 
     def __init__(self) -> None:
@@ -68,12 +73,14 @@ class AnyClients(RuleBasedStateMachine):
 
     def follow(self, actions: list[Action], newcomer: tuple[int, Line] | None = None) -> None:
         """Check the actions of one call, and do them."""
-        reachable = set(self.open) | ({newcomer[0]} if newcomer else set())
+        lines = self.open | (dict([newcomer]) if newcomer else {})
+        reachable = set(lines)
         introductions: list[tuple[int, Introduce]] = []
         for action in actions:
             match action:
                 case Send(connection, message):
                     assert connection in reachable
+                    lines[connection].client.receive(encode_frame(message), self.now)
                     if isinstance(message, Welcome):
                         assert newcomer is not None
                         assert connection == newcomer[0]
@@ -128,8 +135,8 @@ class AnyClients(RuleBasedStateMachine):
     # -- what clients do --------------------------------------------------------------------------
 
     @rule(
-        number=st.integers(min_value=1, max_value=5),
-        tag=st.sampled_from([TEA, MILK, bytes(32)]),
+        number=st.integers(min_value=1, max_value=4),
+        tag=st.sampled_from([TEA, TEA, TEA, MILK, bytes(32)]),
         ahead=st.sampled_from([1, 1, 1, 0, -1]),
         family=st.sampled_from(Family),
         more=st.lists(st.sampled_from(Family), max_size=2),
@@ -158,8 +165,8 @@ class AnyClients(RuleBasedStateMachine):
         self.arrive(connection, number, tag, message, self.seen(family, connection, round_trip))
 
     @rule(
-        number=st.integers(min_value=1, max_value=5),
-        tag=st.sampled_from([TEA, MILK]),
+        number=st.integers(min_value=1, max_value=4),
+        tag=st.sampled_from([TEA, TEA, MILK]),
         family=st.sampled_from(Family),
         probing=st.booleans(),
     )
@@ -173,11 +180,22 @@ class AnyClients(RuleBasedStateMachine):
         """An endpoint of its own for every connection."""
         return path(1, family=family, port=connection, round_trip=round_trip)
 
-    def arrive(self, connection: int, number: int, tag: bytes, message: Asked, seen: Path) -> None:
+    def arrive(
+        self, connection: int, number: int, tag: bytes, message: Opening, seen: Path
+    ) -> None:
         """Open a connection with its first message."""
         joined = message if isinstance(message, Join) else None
         actions = self.rooms.handle(connection, seen, message, self.now)
-        self.follow(actions, (connection, Line(tag, number, seen, joined)))
+        client = ClientConversation(message, now=self.now)
+        self.follow(actions, (connection, Line(tag, number, seen, joined, client)))
+
+    @precondition(lambda self: any(line.joined for line in self.open.values()))
+    @rule(data=st.data(), family=st.sampled_from(Family))
+    def join_again(self, data: Any, family: Family) -> None:
+        """Come back to a seat that has joined, whatever became of its last round."""
+        seats = {(line.number, line.tag) for line in self.open.values() if line.joined}
+        number, tag = data.draw(st.sampled_from(sorted(seats)))
+        self.join(number, tag, 1, family, [], None)
 
     @precondition(lambda self: self.open)
     @rule(data=st.data(), kind=st.sampled_from(["settled", "leave", "result", "lost"]))
@@ -190,7 +208,8 @@ class AnyClients(RuleBasedStateMachine):
             self.follow(self.rooms.lost(connection, self.now))
         elif line.joined is not None:
             outcome = data.draw(st.sampled_from(Outcome))
-            round_ = data.draw(st.integers(min_value=1, max_value=3))
+            told = line.client._round or 1
+            round_ = data.draw(st.sampled_from([told, told, told + 1]))
             messages: dict[str, Asked] = {
                 "settled": Settled(),
                 "leave": Leave(),
