@@ -58,6 +58,16 @@ class MemoryStream(ByteStream):
         return {MemoryAttribute.end: lambda: self}
 
     @property
+    def room(self) -> int:
+        """Bytes of what is sent from here that may be unread; who waits for more is told."""
+        return self._room
+
+    @room.setter
+    def room(self, size: int) -> None:
+        self._room = size
+        self._tell()
+
+    @property
     def unread(self) -> int:
         """Bytes that have arrived and were not received."""
         return len(self._arrived)
