@@ -197,13 +197,12 @@ class TlsStream(ByteStream):
         try:
             if not self._closed:
                 self._closed = True
-                await self._say_goodbye()
+                if not self._sent_eof:
+                    await self._end_soon()
         finally:
             await self._transport.aclose()
 
-    async def _say_goodbye(self) -> None:
-        if self._sent_eof or self._torn:
-            return
+    async def _end_soon(self) -> None:
         with (
             contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError),
             anyio.move_on_after(CLOSING),

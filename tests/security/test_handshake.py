@@ -236,6 +236,29 @@ async def test_next_after_failed_nomination(end: str) -> None:
         assert client.lane == server.lane == 2
 
 
+async def test_one_nomination_at_a_time() -> None:
+    """While a HELLO is out, another connection that is ready sends none."""
+    pairs = [memory_pair() for _ in range(2)]
+    client = client_side()
+    ready: list[TlsStream] = []
+    nominated: list[bytes] = []
+
+    async def listen(transport: ByteStream) -> None:
+        stream = await tls_only(SERVER, CLIENT, transport)
+        ready.append(stream)
+        nominated.append(await stream.receive())
+
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as tasks:
+            for left, right in pairs:
+                tasks.start_soon(_task(authenticate(client, left)))
+                tasks.start_soon(listen, right)
+            await anyio.wait_all_tasks_blocked()
+            assert len(ready) == 2
+            assert nominated == [hello(client)]
+            tasks.cancel_scope.cancel()
+
+
 async def test_next_after_cancelled_nomination() -> None:
     """A nomination that is cancelled leaves the client free to make another."""
     dying, doomed = memory_pair()
@@ -569,7 +592,7 @@ async def test_reflected_offer() -> None:
         await right.send(await receive_exactly(right, len(HEAD) + SEALED_LENGTH))
 
     async with running(mirror):
-        with pytest.raises(ReflectedError):
+        with pytest.raises(ReflectedError, match="our own offer"):
             await exchange(left, SMALLER)()
 
 

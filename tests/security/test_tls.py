@@ -17,7 +17,17 @@ from simopen.security import _tls
 from simopen.security._certificate import Identity, tls_context
 from simopen.security._errors import ProofError
 from simopen.security._tls import TlsStream
-from tests.net.conformance import BIG, CHECKS, PATIENCE, Check, expect, receive_exactly
+from tests.net.conformance import (
+    BIG,
+    CHECKS,
+    PATIENCE,
+    Check,
+    checkpointed,
+    expect,
+    one_receive_at_a_time,
+    one_send_at_a_time,
+    receive_exactly,
+)
 from tests.security.pairs import (
     CLIENT,
     SERVER,
@@ -62,6 +72,13 @@ async def test_byte_stream(check: Check, turned: bool) -> None:  # noqa: FBT001
             await (check(server, client) if turned else check(client, server))
 
 
+@pytest.mark.parametrize("check", [one_receive_at_a_time, one_send_at_a_time])
+async def test_one_task_each_way(check: Check) -> None:
+    """A second task is refused by the stream itself: this transport would let it in."""
+    async with tls_in_memory() as (client, server, _, _):
+        await check(client, server)
+
+
 async def test_attributes() -> None:
     """The attributes are the transport's."""
     async with tls_in_memory() as (client, _, left, _):
@@ -86,12 +103,13 @@ async def test_half_close_keeps_unread() -> None:
 
 
 async def test_half_close_keeps_unread_in_pieces() -> None:
-    """What was kept at ``send_eof`` comes in the sizes that are asked for."""
+    """What was kept at ``send_eof`` comes in the sizes that are asked for, each at a checkpoint."""
     async with tls_in_memory() as (client, server, _, _):
         await server.send(b"abcdef")
         assert await client.receive(1) == b"a"
         await client.send_eof()
-        assert [await client.receive(2) for _ in range(3)] == [b"bc", b"de", b"f"]
+        received = [await checkpointed(client.receive(2)) for _ in range(3)]
+        assert received == [b"bc", b"de", b"f"]
 
 
 async def test_half_close_between_two_parts_of_a_record() -> None:
@@ -618,6 +636,15 @@ async def test_failure_closes_nothing() -> None:
         await open_client(left)
     await left.send(b"open")
     assert (await right.receive()).endswith(b"open")
+
+
+async def test_garbage_and_gone() -> None:
+    """Garbage from a peer that does not wait for our alert is garbage, and no broken transport."""
+    left, right = memory_pair()
+    await right.send(b"garbage" * 10)
+    await right.aclose()
+    with pytest.raises(ProofError):
+        await open_server(left)
 
 
 @given(garbage=st.binary(max_size=300), server_side=st.booleans(), hello=st.booleans())
