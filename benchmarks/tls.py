@@ -10,9 +10,9 @@ for the environment, then one a row.
 
 Found, on a machine with others at work: in throughput at par with asyncio's streams (median ratios
 of 0.9 to 1.1), and on trio with anyio's TLSStream (0.8 and 1.1); round trips take 1.15 to 1.3 of
-theirs, which is the PeerStream below (:mod:`benchmarks.stream`). Encrypting 64 KiB at a time beats
-128 KiB by a fifth on long sends, and asking OpenSSL for one record at a time beats asking for as
-much as there is by a tenth: buffers that stay in the processor's cache.
+theirs, which on trio is the PeerStream below (:mod:`benchmarks.stream`). Encrypting 64 KiB at a
+time beats 128 KiB by a fifth on long sends, and asking OpenSSL for one record at a time beats
+asking for as much as there is by a tenth: buffers that stay in the processor's cache.
 """
 
 from __future__ import annotations
