@@ -266,10 +266,11 @@ class ClientConversation:
         try:
             for message in self._reader.feed(data):
                 events += self._take(message, now)
-                if self.ended:
-                    break  # what follows a farewell is not read
+                if self.ended:  # what follows a farewell is not read
+                    self._reader.discard()
         except WireError:
             self.state = ClientState.ENDED
+            self._reader.discard()
             raise
         return events
 

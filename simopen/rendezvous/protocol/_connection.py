@@ -184,6 +184,7 @@ class ServerConnection:
         """Note that the connection is closed, or is about to be by the rooms' word."""
         self.state = ServerState.ENDED
         self._held.clear()
+        self._reader.discard()
 
     def next_deadline(self) -> float:
         """When to call :meth:`tick`; ``math.inf`` for never."""

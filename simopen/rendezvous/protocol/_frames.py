@@ -111,6 +111,10 @@ class FrameReader(Generic[M]):
             self._buffer += data
         return self._messages()
 
+    def discard(self) -> None:
+        """Forget what has not been read, when no more is to be."""
+        self._buffer.clear()
+
     def _messages(self) -> Iterator[M]:
         while (payload := self._next_payload()) is not None:
             try:

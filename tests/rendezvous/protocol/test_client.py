@@ -117,6 +117,13 @@ def test_table_cannot_be_changed() -> None:
     assert not hasattr(CLIENT_TRANSITIONS, "__setitem__")
 
 
+def test_what_ends_a_seat_reaches_all_its_connections() -> None:
+    """A rejection, an error and a goodbye have a place wherever the peer is still to come."""
+    for state in set(LIVE) - {ClientState.INTRODUCED}:
+        assert {(state, Reject), (state, Error), (state, Bye)} <= set(CLIENT_TRANSITIONS)
+    assert (ClientState.INTRODUCED, Reject) not in CLIENT_TRANSITIONS
+
+
 @pytest.mark.parametrize("state", LIVE)
 def test_pings_are_answered_in_every_state(state: ClientState) -> None:
     """With their number; pongs mean no more than that somebody is there."""

@@ -223,6 +223,7 @@ def test_what_is_held_back_is_dropped_at_the_end() -> None:
     steps = connection.receive(encode_frame(join()) + framed(b"?"), 10.01)
     assert errors(steps) == [Code.MALFORMED]
     assert len(steps) == 2
+    assert not connection._held
     assert connection.tick(10 + LIMITS.round_trip_wait) == []
 
 

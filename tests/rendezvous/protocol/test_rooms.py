@@ -386,12 +386,13 @@ def test_the_queue_ends_when_the_old_two_meet_again() -> None:
     desk = Desk()
     first, second = desk.meeting()
     queued = desk.ask(join(3), path(3))
+    attached = desk.ask(attach(3), path(3, family=V6))
     desk.report(first, Outcome.FAILED)
     desk.report(second, Outcome.FAILED)
     desk.ask(join(1, 2), path(1))
     assert queued not in desk.closed()
     desk.ask(join(2, 2), path(2))
-    assert desk.code(queued) is Code.ROOM_FULL
+    assert desk.code(queued) is desk.code(attached) is Code.ROOM_FULL
     assert desk.rooms.members == 2
 
 

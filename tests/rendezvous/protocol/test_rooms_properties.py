@@ -65,7 +65,7 @@ class AnyClients(RuleBasedStateMachine):
         self.now = 0.0
         self.open: dict[int, Line] = {}
         self.rounds: dict[tuple[bytes, int], int] = {}
-        self.introduced: set[bytes] = set()
+        self.introduced: set[tuple[bytes, int, bytes]] = set()  # tag, number, offer
         self.ids = itertools.count(1)
         self.draining = False
 
@@ -94,6 +94,12 @@ class AnyClients(RuleBasedStateMachine):
             self.check_pair(one, other)
         assert sum(isinstance(each, Paired) for each in actions) * 2 == len(introductions)
         self.open = {each: line for each, line in self.open.items() if each in reachable}
+        self.introduced = {each for each in self.introduced if self.is_seated(each[0], each[1])}
+
+    def is_seated(self, tag: bytes, number: int) -> bool:
+        """Whether the rooms still know a seat; one that they forgot may begin anew."""
+        room = self.store.get(tag)
+        return room is not None and seat(number) in room.members
 
     def take_in(self, connection: int, line: Line) -> None:
         """A welcome: the older connections of the seat do not count any more."""
@@ -116,11 +122,12 @@ class AnyClients(RuleBasedStateMachine):
         for told, peer in ((one[1], lines[1]), (other[1], lines[0])):
             assert peer.joined is not None
             assert told.offer == peer.joined.offer
-            assert told.offer not in self.introduced
+            introduced = (peer.tag, peer.number, told.offer)
+            assert introduced not in self.introduced
+            self.introduced.add(introduced)
             seen = {self.open[each].path.observed for each in self.lines_of(peer)} - {"replaced"}
             assert set(told.observed) == seen
             assert 0 <= told.delay <= LONGEST_DELAY
-        self.introduced |= {one[1].offer, other[1].offer}
         self.check_moment(one[1].delay, other[1].delay, lines)
 
     @staticmethod
@@ -158,7 +165,7 @@ class AnyClients(RuleBasedStateMachine):
         message = Join(
             tag=tag,
             seat=seat(number),
-            offer=offer(connection),
+            offer=offer(number, round_),
             round=round_,
             families=tuple(more),
         )
