@@ -25,7 +25,7 @@ MAY_KNOW = {
     "security": {"security"},
     "lab": {"lab"},
     "door": {"door", "rendezvous", "rendezvous.protocol", "security", "net", "punch", "common"},
-    "cli": {"cli", "door", "lab", "common"},
+    "cli": {"cli", "door", "rendezvous", "rendezvous.protocol", "lab", "common"},
 }
 
 # What a pure room may import from outside: nothing with a socket, a clock, randomness or a loop.

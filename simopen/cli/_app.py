@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import cyclopts
 
@@ -95,6 +95,69 @@ def demo() -> int:
     from simopen.cli._demo import show  # noqa: PLC0415 - keeps --help quick
 
     return show()
+
+
+@app.command
+def coordinator(  # noqa: PLR0913 - one for each option
+    *,
+    listen: str = "0.0.0.0:7337,[::]:7337",
+    probe_listen: str | None = None,
+    tls_cert: Annotated[Path | None, cyclopts.Parameter(allow_leading_hyphen=False)] = None,
+    tls_key: Annotated[Path | None, cyclopts.Parameter(allow_leading_hyphen=False)] = None,
+    proxy_protocol: Annotated[bool, cyclopts.Parameter(negative="")] = False,
+    metrics: str | None = None,
+    limit: Annotated[list[str] | None, cyclopts.Parameter(negative="")] = None,
+    log_format: Literal["auto", "console", "json"] = "auto",
+) -> int:
+    """Run the server that introduces two hosts who share a room.
+
+    It must be reachable by its clients directly, since the address it sees is the one that the
+    peer will connect to; behind a load balancer, with --proxy-protocol. It sees no secrets and
+    no traffic.
+
+    SIGHUP reads the certificate again, which also happens when its files change. SIGTERM and
+    Ctrl-C stop in order: nobody new is taken, who waits is told to come back, and those who are
+    connecting have 10 seconds (--limit drain=10); once more stops at once.
+
+    Exit code: 0 stopped, 1 could not listen or run, 2 wrong use, 130 interrupted.
+
+    Parameters
+    ----------
+    listen
+        host:port, or several with commas between.
+    probe_listen
+        The second port, which shows clients what their NAT does. Default: next to the first;
+        "off" for none.
+    tls_cert
+        PEM file of a certificate with its chain: speak TLS.
+    tls_key
+        PEM file of its key, where that is in another file.
+    proxy_protocol
+        Every connection begins with a PROXY protocol header, version 2. Only for listeners that
+        nobody but the load balancer can reach.
+    metrics
+        Answer /metrics, /healthz and /readyz over HTTP on this host:port; a port alone is on
+        loopback. Default: off.
+    limit
+        Change one limit, for example connections=50000; may be given several times. A wrong name
+        shows all of them.
+    log_format
+        How to log to standard error. Default: for a person on a terminal, else JSON lines.
+    """
+    from simopen.cli._coordinator import Settings, serve  # noqa: PLC0415 - keeps --help quick
+
+    return serve(
+        Settings(
+            listen=listen,
+            probe_listen=probe_listen,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            proxy_protocol=proxy_protocol,
+            metrics=metrics,
+            limits=limit or (),
+            json=log_format == "json" or (log_format == "auto" and not sys.stderr.isatty()),
+        )
+    )
 
 
 lab_app = cyclopts.App(
