@@ -29,7 +29,7 @@ STREAM_ERRORS = (
     ssl.SSLError,
 )
 
-Spawn: TypeAlias = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
+Spawn: TypeAlias = Callable[[Callable[[], Coroutine[Any, Any, None]]], object]
 
 
 class Outbox:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -33,7 +34,7 @@ async def ask(endpoint: Endpoint, request: bytes) -> bytes:
     answer = b""
     async with await anyio.connect_tcp(*endpoint) as stream:
         await stream.send(request)
-        with anyio.fail_after(5):
+        with anyio.fail_after(5), contextlib.suppress(anyio.BrokenResourceError):
             async for part in stream:
                 answer += part
     return answer
@@ -110,7 +111,7 @@ async def test_slow_and_many(monkeypatch: pytest.MonkeyPatch) -> None:
             slow.append(await anyio.connect_tcp(*endpoint))
             await slow[-1].send(b"GET ")
         await anyio.sleep(0.1)
-        assert await ask(endpoint, b"") == b""
+        assert await ask(endpoint, get("/healthz")) == b""
         for stream in slow:
             async with stream:
                 with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):

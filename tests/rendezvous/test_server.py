@@ -447,15 +447,21 @@ async def test_a_clean_stop() -> None:
 
 async def test_a_stop_does_not_wait_for_ever() -> None:
     """A meeting without an end is dismissed when the time for it is over."""
-    async with Coordinator(LOOPBACK, limits=QUICK) as coordinator:
+    limits = CoordinatorLimits(drain=0.2)
+    async with Coordinator(LOOPBACK, limits=limits) as coordinator:
         (endpoint,) = coordinator.endpoints
         tag = new_tag()
-        async with await Client.connect(endpoint) as a, await Client.connect(endpoint) as b:
+        async with (
+            await Client.connect(endpoint) as a,
+            await Client.connect(endpoint) as b,
+            await Client.connect(endpoint),  # has not said a word
+        ):
             for client in (a, b):
                 await client.send(join(tag))
                 await client.receive(Welcome)
-            with anyio.fail_after(QUICK.drain + 1):
+            with anyio.fail_after(limits.drain + 1):
                 await coordinator.drain()
+            assert coordinator.connections == 0
             for client in (a, b):
                 await client.receive(Introduce)
                 await client.receive(Bye)
