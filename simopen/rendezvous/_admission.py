@@ -11,7 +11,7 @@ Invariant: every :meth:`Admission.admit` that returns True is followed by one
 
 from __future__ import annotations
 
-import ipaddress
+import socket
 from collections import OrderedDict
 
 from .protocol import Allowance, CoordinatorLimits
@@ -61,5 +61,6 @@ class Admission:
 
 
 def _key(host: str) -> bytes:
-    packed = ipaddress.ip_address(host.partition("%")[0]).packed
-    return packed[:_SUBNET]
+    if ":" in host:
+        return socket.inet_pton(socket.AF_INET6, host.partition("%")[0])[:_SUBNET]
+    return socket.inet_pton(socket.AF_INET, host)

@@ -38,6 +38,7 @@ from .protocol import (
     Code,
     CoordinatorLimits,
     CoordinatorMessage,
+    Error,
     Paired,
     Reject,
     Reported,
@@ -194,10 +195,12 @@ class Desk:
 
     def _carry_out(self, actions: list[Action]) -> None:
         """Do what the rooms say, all of it before anybody else has a turn."""
+        frames: dict[int, bytes] = {}  # what goes to one connection goes in one piece
         for action in actions:
             match action:
                 case Send(number, message):
-                    self._send(number, message)
+                    frames[number] = frames.get(number, b"") + encode_frame(message)
+                    self.note(message)
                 case Close(number):
                     if number in self._sessions:
                         self._sessions[number].hang_up(Ending.HUNG_UP)
@@ -205,16 +208,19 @@ class Desk:
                     self.metrics.introduced(action.waited)
                 case Reported():
                     self.metrics.reported(action.outcome, action.elapsed)
+        for number, data in frames.items():
+            if number in self._sessions:
+                self._sessions[number].send(data)
         if self.rooms.next_deadline() < self._planned:
             self._sooner.set()
         self._note_emptiness()
 
-    def _send(self, number: int, message: CoordinatorMessage) -> None:
-        if number not in self._sessions:
-            return
-        self._sessions[number].send(message)
+    def note(self, message: CoordinatorMessage) -> None:
+        """Tell the metrics of a message that is sent."""
         if isinstance(message, Welcome):
             self.metrics.welcomed()
+        elif isinstance(message, Reject | Error):
+            self.metrics.dismissed(message.code)
 
     def _note_emptiness(self) -> None:
         if self._drained is not None and self.rooms.drained:

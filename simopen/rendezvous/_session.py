@@ -18,7 +18,6 @@ ended, also when it was cancelled.
 from __future__ import annotations
 
 import enum
-import ipaddress
 import socket
 import ssl
 from collections.abc import Callable, Coroutine
@@ -28,7 +27,7 @@ import anyio
 from anyio.abc import ByteStream
 from anyio.streams.tls import TLSStream
 
-from simopen._endpoints import IPV4, Endpoint
+from simopen._endpoints import Endpoint
 from simopen.net._tcp_info import min_round_trip
 
 from ._outbox import STREAM_ERRORS, Outbox
@@ -88,6 +87,9 @@ class Desk(Protocol):
 
     def admit(self, session: Session) -> bool:
         """Count one more connection of this address, or refuse it."""
+
+    def note(self, message: CoordinatorMessage) -> None:
+        """Tell the metrics of a message that is sent."""
 
     def request(self, session: Session, message: Asked, now: float) -> None:
         """Give a client's request to the rooms."""
@@ -174,14 +176,13 @@ class Session:
     def path(self) -> Path:
         """How the client is seen."""
         host = self.client.host.partition("%")[0]
-        is_ipv4 = ipaddress.ip_address(host).version == IPV4
-        family = Family.IPV4 if is_ipv4 else Family.IPV6
+        family = Family.IPV6 if ":" in host else Family.IPV4
         return Path(family, str(Endpoint(host, self.client.port)), self._round_trip())
 
-    def send(self, message: CoordinatorMessage) -> None:
-        """Send a message, without waiting."""
+    def send(self, frames: bytes) -> None:
+        """Send messages, without waiting."""
         if self._outbox is not None:
-            self._outbox.put(encode_frame(message))
+            self._outbox.put(frames)
 
     def hang_up(self, why: Ending) -> None:
         """End the connection when what was sent has left."""
@@ -226,12 +227,14 @@ class Session:
     # -- talking -----------------------------------------------------------------------------------
 
     async def _talk(self, stream: ByteStream, conversation: ServerConnection) -> None:
-        self._do(conversation.start(anyio.current_time()))
+        now = anyio.current_time()
+        self._do(conversation.start(now), now)
         while self.ending is None:
             with anyio.CancelScope(deadline=conversation.next_deadline()) as self._scope:
                 await self._read(stream, conversation, self._scope)
             if self.ending is None:
-                self._do(conversation.tick(anyio.current_time()))
+                now = anyio.current_time()
+                self._do(conversation.tick(now), now)
 
     async def _read(
         self, stream: ByteStream, conversation: ServerConnection, scope: anyio.CancelScope
@@ -243,18 +246,20 @@ class Session:
             except STREAM_ERRORS:
                 self.ending = Ending.LEFT
                 return
-            self._do(conversation.receive(data, anyio.current_time()))
+            now = anyio.current_time()
+            self._do(conversation.receive(data, now), now)
             scope.deadline = conversation.next_deadline()
 
-    def _do(self, steps: list[Step]) -> None:
+    def _do(self, steps: list[Step], now: float) -> None:
         for step in steps:
             if self.ending is not None:
                 return
             match step:
                 case Request(message):
-                    self._desk.request(self, message, anyio.current_time())
+                    self._desk.request(self, message, now)
                 case Reply(message):
-                    self.send(message)
+                    self._desk.note(message)
+                    self.send(encode_frame(message))
                 case Hangup():
                     self.hang_up(Ending.HUNG_UP)
 

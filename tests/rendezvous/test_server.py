@@ -36,7 +36,7 @@ from simopen.rendezvous.protocol import (
     Verdict,
     Welcome,
 )
-from tests.helpers import no_socket_left
+from tests.helpers import free_port, no_socket_left
 from tests.rendezvous.certificates import client_context, write_certificate
 from tests.rendezvous.clients import Client, join, new_tag, until
 
@@ -320,11 +320,13 @@ async def test_silence_is_told_and_ended() -> None:
 
 async def test_garbage_is_told_and_ended() -> None:
     """What is no frame costs its sender the connection, and nobody else anything."""
-    async with Coordinator(LOOPBACK) as coordinator:
+    notes = Notes()
+    async with Coordinator(LOOPBACK, metrics=notes) as coordinator:
         (endpoint,) = coordinator.endpoints
         async with await Client.connect(endpoint, first=b"GET / HTTP/1.1\r\n\r\n") as client:
             assert (await client.receive(Error)).code is Code.MALFORMED
             assert await client.ended()
+        await until(lambda: notes.told == ["dismissed malformed", "ended hung_up"])
         async with await Client.connect(endpoint) as client:
             await client.send(join(new_tag()))
             await client.receive(Welcome)
@@ -442,7 +444,12 @@ async def test_a_clean_stop() -> None:
             await b.send(Result(round=to_b.round, outcome=Outcome.FAILED, elapsed=0.1))
             await b.receive(Bye)
             assert await a.ended()
-        assert {"introduced", "reported ok", "reported failed"} <= set(notes.told)
+        assert {
+            "introduced",
+            "reported ok",
+            "reported failed",
+            "dismissed shutting_down",
+        } <= set(notes.told)
 
 
 async def test_a_stop_does_not_wait_for_ever() -> None:
@@ -518,9 +525,9 @@ async def test_not_started() -> None:
 
 async def test_where_it_listens() -> None:
     """The second port is the next one, any free one, as asked for, or none."""
+    endpoint = Endpoint("127.0.0.1", free_port())
     async with Coordinator(LOOPBACK, probe_listen=None) as coordinator:
         assert coordinator.probe_endpoints == ()
-        (endpoint,) = coordinator.endpoints
     async with Coordinator(endpoint) as coordinator:
         assert coordinator.endpoints == (endpoint,)
         assert coordinator.probe_endpoints == (Endpoint("127.0.0.1", endpoint.port + 1),)
