@@ -217,20 +217,20 @@ class Meeting:
                 None if self._give_up_at is None else self._give_up_at - LAST_WORDS,
                 self._announce,
             )
-            stream = await self._try(round_)
+            stream = await self._try(round_, group)
             outcome = Outcome.AUTH_FAILED if round_.unproven else Outcome.FAILED
             await seat.report(Outcome.OK if stream else outcome, introduction)
             if stream is not None:
                 return stream
         raise self._out_of_rounds(PeerConnectError)
 
-    async def _try(self, round_: Round) -> PeerStream | None:
+    async def _try(self, round_: Round, group: TaskGroup) -> PeerStream | None:
         """What comes of a round: the stream, or None and why not."""
         try:
             peer = round_.open_offer()
             candidates = round_.candidates(peer)
             self._announce_candidates(round_, candidates)
-            transport, report = await round_.punch(peer, candidates)
+            transport, report = await round_.punch(peer, candidates, group)
         except SecurityError as error:
             round_.unproven.append(error)
             reason = str(error)

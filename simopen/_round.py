@@ -16,18 +16,21 @@ import socket
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import anyio
 
 from ._endpoints import IPV4, numeric_address
 from ._errors import SelfConnectionError
+from ._events import PunchAttempt
 from ._proving import PROOF_TIMEOUT, Prover
 from .net._addresses import Addresses, numeric_pair
 from .net._executor import Punch, Race
 from .net._interfaces import host_addresses
 from .net._stream import TcpStream
 from .rendezvous._candidates import Candidate, Kind, View, choose
+from .security._errors import ReflectedError, SecurityError
 from .security._handshake import Handshake
 from .security._keys import MODE_RENDEZVOUS
 from .security._offer import OfferBody, open_offer
@@ -35,7 +38,7 @@ from .security._offer import OfferBody, open_offer
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from anyio.abc import ByteStream
+    from anyio.abc import ByteStream, TaskGroup
 
     from ._events import Event
     from ._report import PunchReport
@@ -43,7 +46,6 @@ if TYPE_CHECKING:
     from .rendezvous._link import Link
     from .rendezvous.protocol import Introduced
     from .security._certificate import Identity
-    from .security._errors import SecurityError
     from .security._keys import GroupKeys
     from .security._tls import TlsStream
 
@@ -104,13 +106,16 @@ class Round:
             SecurityError: It was not said by who holds our secret, or by ourselves.
         """
         assert self.link.join is not None  # noqa: S101 - we have been introduced
-        return open_offer(
+        peer = open_offer(
             self.member.keys,
             self.introduction.offer,
             mode=MODE_RENDEZVOUS,
             room_tag=self.member.tag,
             own=self.link.join.offer,
         )
+        if peer.certificate == self.member.identity.certificate:
+            raise ReflectedError("an earlier offer of our own came back to us")
+        return peer
 
     def candidates(self, peer: OfferBody) -> list[tuple[Candidate, Addresses]]:
         """What may be punched, better ones first, with the local end of each."""
@@ -136,19 +141,35 @@ class Round:
         return found
 
     async def punch(
-        self, peer: OfferBody, candidates: Sequence[tuple[Candidate, Addresses]]
+        self,
+        peer: OfferBody,
+        candidates: Sequence[tuple[Candidate, Addresses]],
+        group: TaskGroup,
     ) -> tuple[TlsStream | TcpStream, PunchReport]:
         """Fire at the moment that was agreed on, and prove what opens.
 
+        Args:
+            peer: Its offer.
+            candidates: As :meth:`candidates` gives them.
+            group: Where the proof is prepared, a millisecond's work, while SYNs are out.
+
         Raises:
-            SecurityError: The peer's offer holds no certificate, or our own.
             LocalBindError: Our endpoint is gone.
             PeerConnectError: No connection came about, or none was proven.
         """
-        handshake = self._handshake(peer)
+        handshake = cache(partial(self._handshake, peer))
 
         async def prepare(_transport: ByteStream) -> Handshake:
-            return handshake
+            return handshake()
+
+        async def get_ready() -> None:
+            with suppress(SecurityError):  # who proves a connection is told
+                handshake()
+
+        def announce(event: Event) -> None:
+            self.announce(event)
+            if isinstance(event, PunchAttempt) and (event.lane, event.number) == (0, 1):
+                group.start_soon(get_ready)  # now that the first SYN is out
 
         until = self._until()
         end = until + PROOF_TIMEOUT  # the peer may choose another connection until then
@@ -163,7 +184,7 @@ class Round:
             options=self.options,
             began=self.began,
             timeout=until - self.began,
-            announce=self.announce,
+            announce=announce,
             prove=None if self.options.plaintext else prover,
         )
         await anyio.sleep(max(0.0, self.fire_at - time.monotonic()))
