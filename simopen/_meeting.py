@@ -154,7 +154,7 @@ class Meeting:
             PeerConnectError: No connection came about.
         """
         stream: PeerStream | None = None
-        error: Exception | None = None
+        error: BaseException | None = None
         left = None if self._give_up_at is None else self._give_up_at - time.monotonic()
         try:
             with anyio.move_on_after(left):
@@ -162,7 +162,9 @@ class Meeting:
                 async with anyio.create_task_group() as group:
                     try:
                         stream = await self._meet(keys, group)
-                    except Exception as raised:  # noqa: BLE001 - raised below, not as a group
+                    except anyio.get_cancelled_exc_class():
+                        raise
+                    except BaseException as raised:  # noqa: BLE001 - raised below, not as a group
                         error = raised
                     group.cancel_scope.cancel()
         except BaseException:
