@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import enum
 import ipaddress
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -26,8 +27,11 @@ from simopen._endpoints import IPV4, MAX_PORT, Endpoint, IPAddress, literal_addr
 
 MOST_OFFERED = 8  # candidates of an offer that are looked at
 LEAST_PORT = 1024  # below are the services that a SYN could be aimed at
+PORT = re.compile(r"[0-9]{1,5}")
 
-_NAT64 = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48")))  # RFC 6052, 8215
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
+# RFC 8215: where in it the IPv4 address stands is a secret of its network (RFC 6052 §2.2).
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 _6TO4 = ipaddress.IPv6Network("2002::/16")  # RFC 3056
 _BROADCAST = ipaddress.IPv4Address("255.255.255.255")
 _THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")  # RFC 1122 §3.2.1.3: never a destination
@@ -130,7 +134,7 @@ def usable_addresses(hosts: Iterable[str], *, on_loopback: bool) -> list[str]:
 def parse_observed(text: str) -> Endpoint | None:
     """An endpoint as the coordinator writes it, or None where it is none."""
     host, _, port = text.rpartition(":")
-    found = _usable([(host.strip("[]"), int(port) if port.isascii() and port.isdigit() else 0)])
+    found = _usable([(host.strip("[]"), int(port) if PORT.fullmatch(port) else 0)])
     return found[0] if found else None
 
 
@@ -177,14 +181,15 @@ def _same_nat(view: View, seen: Observed) -> bool:
 
 
 def _may_punch(endpoint: Endpoint, view: View, *, by_coordinator: bool) -> bool:
-    if endpoint.port < LEAST_PORT or endpoint in view.local.values():
+    ourselves = (*view.local.values(), *view.observed.values())
+    if endpoint.port < LEAST_PORT or endpoint in ourselves:
         return False
     address = _address(endpoint)
-    if address.is_loopback:
+    if address.is_loopback and not _zone(address):
         return view.coordinator.is_loopback
-    if by_coordinator and is_private(address):
-        return is_private(view.coordinator)
-    return _is_one_host(address)
+    if by_coordinator and is_private(address) and not is_private(view.coordinator):
+        return False
+    return _is_one_host(address) and _zone(address) in _own_zones(view)
 
 
 def _is_one_host(address: IPAddress) -> bool:
@@ -196,12 +201,21 @@ def _is_one_host(address: IPAddress) -> bool:
         return not odd and not address.is_link_local
     if (wrapped := _wrapped(address)) is not None:
         return _is_one_host(wrapped) and not is_private(wrapped)
-    return not address.is_link_local or bool(address.scope_id)
+    return address not in _LOCAL_NAT64 and address.is_link_local == bool(address.scope_id)
+
+
+def _zone(address: IPAddress) -> str | None:
+    return address.scope_id if isinstance(address, ipaddress.IPv6Address) else None
+
+
+def _own_zones(view: View) -> set[str | None]:
+    """The links that we are on ourselves: a zone is a word of the host that says it."""
+    return {None, *(_zone(_address(each)) for each in view.local.values())}
 
 
 def _wrapped(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     """The IPv4 address that a NAT64 or 6to4 relay would send to."""
-    if any(address in network for network in _NAT64):
+    if address in _NAT64:
         return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
     return address.sixtofour if address in _6TO4 else None
 
