@@ -8,6 +8,9 @@ open. Run this on one host and its mirror image on the other::
     print(stream.report)
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from ._api import PeerConnectable, connect_peer, connect_peer_socket
 from ._diagnosis import Cause, Diagnosis
 from ._endpoints import Endpoint
@@ -55,11 +58,13 @@ from ._telemetry import JsonLinesTrace
 from ._version import __version__
 from .net._stream import PeerAttribute, PeerStream
 from .punch import PunchOptions
-from .rendezvous._server import Coordinator
-from .rendezvous._tls_files import CertificateFiles
 from .rendezvous._url import Rendezvous
 from .rendezvous.protocol import CoordinatorLimits
 from .security._secret import Invite, SecretLike
+
+if TYPE_CHECKING:
+    from .rendezvous._server import Coordinator
+    from .rendezvous._tls_files import CertificateFiles
 
 __all__ = [
     "AuthenticationError",
@@ -117,3 +122,21 @@ __all__ = [
     "connect_peer",
     "connect_peer_socket",
 ]
+
+# The coordinator's names, by their modules: most programs are clients, and its log alone would
+# take as long to import as all the rest.
+_SERVER = {
+    "CertificateFiles": "simopen.rendezvous._tls_files",
+    "Coordinator": "simopen.rendezvous._server",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - as typing sees it, the two are imported above
+    if name not in _SERVER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found = getattr(import_module(_SERVER[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_SERVER})

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -37,7 +39,7 @@ async def test_wrong_use_is_told_at_once(
 async def test_missing_arguments_are_a_type_error() -> None:
     """Direct mode without ``local`` is no call at all."""
     with pytest.raises(TypeError, match="local"):
-        await simopen.connect_peer("127.0.0.1:40000")  # type: ignore[call-arg]
+        await simopen.connect_peer("127.0.0.1:40000")  # type: ignore[call-overload]
 
 
 async def test_a_name_that_does_not_resolve() -> None:
@@ -91,12 +93,32 @@ async def test_a_connectable_fails_as_anyio_does() -> None:
         await peer.connect()
 
 
-def test_the_two_calls_take_the_same() -> None:
-    """``connect_peer_socket`` and the connectable have the arguments of ``connect_peer``."""
+def test_the_calls_take_the_same() -> None:
+    """The connectable has the arguments of ``connect_peer``; the bare socket's call, the first."""
     calls: list[Callable[..., object]] = [
         simopen.connect_peer,
-        simopen.connect_peer_socket,
         PeerConnectable,
+        simopen.connect_peer_socket,
     ]
     names = [list(inspect.signature(call).parameters) for call in calls]
-    assert names[0] == names[1] == names[2]
+    assert names[0] == names[1]
+    assert names[2] == [each for each in names[0] if each not in ("rendezvous", "room", "secret")]
+
+
+def test_importing_takes_only_what_a_client_needs() -> None:
+    """What is slow to import and rarely used comes when it is."""
+    code = (
+        "import sys, simopen;"
+        "late = {'structlog', 'cryptography.x509', 'simopen.rendezvous._server'};"
+        "assert not late & {*sys.modules};"
+        "assert simopen.Coordinator.__module__ == 'simopen.rendezvous._server'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_name_can_be_had_and_no_other() -> None:
+    """What comes late is a name of the package like any other."""
+    assert {*simopen.__all__} <= {*dir(simopen)}
+    assert simopen.Coordinator is simopen.Coordinator
+    with pytest.raises(AttributeError, match="no attribute 'Coordinate'"):
+        _ = simopen.Coordinate

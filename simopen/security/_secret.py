@@ -88,8 +88,8 @@ class Invite:
             raise SecretError(f"a room's name has 1 to {MAX_ROOM} bytes of UTF-8")
         if len(material) != MATERIAL_LENGTH:
             raise SecretError(f"an invite is made from {MATERIAL_LENGTH} random bytes")
-        self.room = room
-        self._material = material
+        self.room: str = room
+        self._material: bytes = material
 
     @classmethod
     def new(cls, room: str, *, entropy: bytes | None = None) -> Invite:
