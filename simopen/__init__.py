@@ -11,7 +11,7 @@ open. Run this on one host and its mirror image on the other::
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ._api import PeerConnectable, connect_peer, connect_peer_socket
+from ._api import PeerConnectable, connect_peer, connect_peer_socket, secure_stream
 from ._diagnosis import Cause, Diagnosis
 from ._endpoints import Endpoint
 from ._errors import (
@@ -121,6 +121,7 @@ __all__ = [
     "__version__",
     "connect_peer",
     "connect_peer_socket",
+    "secure_stream",
 ]
 
 # The coordinator's names, by their modules: most programs are clients, and its log alone would

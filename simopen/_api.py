@@ -8,13 +8,15 @@ import warnings
 from dataclasses import dataclass, field, fields
 from typing import overload
 
-from anyio.abc import ByteStreamConnectable
+import anyio
+from anyio.abc import ByteStream, ByteStreamConnectable
 
 from ._direct import DirectCall
 from ._endpoints import EndpointsLike, parse_endpoints
 from ._errors import UsageError
 from ._events import OnEvent
 from ._meeting import Meeting
+from ._securing import secure
 from ._telemetry import Telemetry
 from .net._stream import PeerStream
 from .punch import PunchOptions
@@ -193,6 +195,57 @@ async def connect_peer_socket(
     call = _direct_call(remote, local, timeout, on_event, options, time.monotonic())
     sock, _ = await call.socket()
     return sock
+
+
+async def secure_stream(
+    stream: ByteStream,
+    *,
+    secret: SecretLike,
+    timeout: float | None = None,  # noqa: ASYNC109 - ends in a diagnosis
+) -> ByteStream:
+    """Encrypt and prove any stream, as :func:`connect_peer` does the one it has punched.
+
+    Both sides call it, with the same secret and before anything else is sent. Each makes a
+    certificate for this call only and sends it sealed; TLS 1.3 follows, and the proof inside it
+    that both hold the secret. Which side is TLS's client follows from the certificates.
+
+    For streams that came from elsewhere: a relay, a serial line, an accepted connection. The
+    stream must take 2 KiB before the other side reads, as every socket does. It is the result's
+    from now on, and is closed if this fails or is cancelled, whatever the reason.
+
+    Example::
+
+        stream = await anyio.connect_tcp("relay.example", 7001)
+        async with await simopen.secure_stream(stream, secret=invite, timeout=10) as secured:
+            await secured.send(b"hello")
+
+    Args:
+        stream: Connected to the peer; nothing of it has been read ahead.
+        secret: As for :func:`connect_peer`. The room of an invite plays no part.
+        timeout: Seconds for all of it; None waits for the other side for ever.
+
+    Returns:
+        The encrypted stream, with the extra attributes of ``stream``. Its ``send_eof`` half-closes
+        whether ``stream`` can or not, and an end without the peer's word that this is the end is a
+        ``BrokenResourceError``.
+
+    Raises:
+        UsageError: The secret or the timeout cannot be used (a ``ValueError``). Nothing was sent.
+        WrongSecretError: The other side holds another secret, or sends something else.
+        ReflectedOfferError: What we send comes back to us.
+        PeerProofError: The other side could not prove the key in its offer, or the stream broke.
+        PeerTimeoutError: All of it took longer than ``timeout`` (a ``TimeoutError``).
+    """
+    began = time.monotonic()
+    try:
+        try:
+            check_secret(secret)
+        except SecretError as error:
+            raise UsageError(str(error)) from None
+        return await secure(stream, secret=secret, began=began, timeout=_checked_timeout(timeout))
+    except BaseException:
+        await anyio.aclose_forcefully(stream)
+        raise
 
 
 @dataclass(frozen=True, kw_only=True)

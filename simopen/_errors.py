@@ -100,7 +100,7 @@ class PeerConnectError(SimopenError, ConnectionFailed):
 
 
 class PeerTimeoutError(PeerConnectError, TimeoutError):
-    """The time allowed ran out before the SYNs met."""
+    """The time allowed ran out before the SYNs met, or before a given stream was proven."""
 
 
 class NameResolutionError(PeerConnectError):
