@@ -7,6 +7,11 @@ An ordinary server and its client. And where neither can listen, both connect:
 
     python echo.py answer punch 203.0.113.1:40000 0.0.0.0:40000
     python echo.py ask punch 203.0.113.2:40000 0.0.0.0:40000
+
+Without knowing each other's endpoints, with the same invite in a file:
+
+    python echo.py answer meet tcp://203.0.113.3:7337 tea.invite
+    python echo.py ask meet tcp://203.0.113.3:7337 tea.invite
 """
 
 import sys
@@ -32,16 +37,20 @@ async def ask(stream: ByteStream) -> None:
 
 
 async def main(*arguments: str) -> None:
-    """Get a stream one way or the other, and talk over it."""
+    """Get a stream one way or another, and talk over it."""
     role, how, *ends = arguments
     talk = answer if role == "answer" else ask
-    if how == "listen":
-        listener = await anyio.create_tcp_listener(local_port=int(ends[0]))
-        await listener.serve(talk)
-    elif how == "connect":
-        await talk(await anyio.connect_tcp(ends[0], int(ends[1])))
-    else:
-        await talk(await simopen.connect_peer(ends[0], local=ends[1], timeout=10))
+    match how, ends:
+        case "listen", [port]:
+            listener = await anyio.create_tcp_listener(local_port=int(port))
+            await listener.serve(talk)
+        case "connect", [host, port]:
+            await talk(await anyio.connect_tcp(host, int(port)))
+        case "punch", [remote, local]:
+            await talk(await simopen.connect_peer(remote, local=local, timeout=10))
+        case "meet", [url, path]:
+            invite = await anyio.Path(path).read_text()
+            await talk(await simopen.connect_peer(rendezvous=url, secret=invite, timeout=10))
 
 
 try:

@@ -1,5 +1,11 @@
 """Two hosts say hello, with nobody listening.
 
+Through a coordinator, on both hosts, with the same invite in a file:
+
+    python hello.py tcp://coord.example:7337 tea.invite
+
+Or directly, where both know both endpoints:
+
     host one:  python hello.py 203.0.113.2:40001  0.0.0.0:40000
     host two:  python hello.py 198.51.100.7:40000 0.0.0.0:40001
 
@@ -14,9 +20,17 @@ import anyio
 import simopen
 
 
-async def main(remote: str, local: str) -> None:
+async def connect(where: str, how: str) -> simopen.PeerStream:
+    """Connect through the coordinator at a URL, or directly to an endpoint."""
+    if "://" in where:
+        invite = await anyio.Path(how).read_text()
+        return await simopen.connect_peer(rendezvous=where, secret=invite, timeout=30)
+    return await simopen.connect_peer(where, local=how, timeout=30)
+
+
+async def main(where: str, how: str) -> None:
     """Connect, send one line, print the peer's."""
-    async with await simopen.connect_peer(remote, local=local, timeout=30) as stream:
+    async with await connect(where, how) as stream:
         await stream.send(f"hello from {socket.gethostname()}".encode())
         await stream.send_eof()
         async for data in stream:

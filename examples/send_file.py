@@ -1,5 +1,12 @@
 """Send a file to a peer, or receive one; the receiver checks that it arrived whole.
 
+Through a coordinator, with the same invite in a file on both sides:
+
+    sender:    python send_file.py tcp://coord.example:7337 tea.invite photo.jpg
+    receiver:  python send_file.py tcp://coord.example:7337 tea.invite > photo.jpg
+
+Or directly, where both know both endpoints; this is not encrypted:
+
     sender:    python send_file.py 203.0.113.2:40001  0.0.0.0:40000 photo.jpg
     receiver:  python send_file.py 198.51.100.7:40000 0.0.0.0:40001 > photo.jpg
 
@@ -36,11 +43,19 @@ async def receive(stream: simopen.PeerStream) -> bytes:
     return data
 
 
-async def main(remote: str, local: str, data: bytes | None) -> None:
+def peer(where: str, how: str) -> simopen.PeerConnectable:
+    """Whoever has our invite too at the coordinator of a URL, or is at an endpoint."""
+    if "://" in where:
+        invite = Path(how).read_text()
+        return simopen.PeerConnectable(rendezvous=where, secret=invite, timeout=60)
+    return simopen.PeerConnectable(remote=where, local=how, timeout=60)
+
+
+async def main(where: str, how: str, data: bytes | None) -> None:
     """Send if there is something to send, else receive."""
     try:
-        stream = await simopen.connect_peer(remote, local=local, timeout=60)
-    except simopen.PeerConnectError as error:
+        stream = await peer(where, how).connect()
+    except simopen.SimopenError as error:
         sys.exit(str(error))
     async with stream:
         if data is None:
@@ -49,5 +64,5 @@ async def main(remote: str, local: str, data: bytes | None) -> None:
             await send(stream, data)
 
 
-remote, local, *paths = sys.argv[1:]
-anyio.run(main, remote, local, Path(paths[0]).read_bytes() if paths else None)
+where, how, *paths = sys.argv[1:]
+anyio.run(main, where, how, Path(paths[0]).read_bytes() if paths else None)
