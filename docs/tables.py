@@ -6,6 +6,7 @@ A part stands between `<!-- begin NAME -->` and `<!-- end NAME -->` and is repla
 that there is nothing to replace.
 """
 
+import dataclasses
 import inspect
 import json
 import re
@@ -16,7 +17,15 @@ from typing import Any
 
 import msgspec
 
-from simopen import lab
+from simopen import CoordinatorLimits, PunchOptions, lab
+from simopen._proving import MOST_LOSSES, PROOF_TIMEOUT
+from simopen._round import ROUND_GROWTH
+from simopen.punch._budget import FREE_SHARE
+from simopen.rendezvous._candidates import MOST_OFFERED
+from simopen.rendezvous._prometheus import PREFIX, PrometheusMetrics
+from simopen.rendezvous.protocol import firing_delay
+from simopen.rendezvous.protocol._limits import LARGEST_FRAME, LONGEST_DELAY
+from simopen.security._tls import BEFORE_PROOF
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -69,6 +78,70 @@ def fields(kind: type[msgspec.Struct]) -> str:
         for field in msgspec.structs.fields(kind)
     )
     return table(["field", "default", "meaning"], rows)
+
+
+def limits() -> str:
+    """What a coordinator bears, and why just that."""
+    says = meanings(CoordinatorLimits)
+
+    def rows() -> Iterator[list[str]]:
+        for field in dataclasses.fields(CoordinatorLimits):
+            meaning, _, reason = says[field.name].partition(" Default ")
+            why = reason.partition(": ")[2]
+            yield [f"`{field.name}`", f"{field.default:,g}", meaning, why[:1].upper() + why[1:]]
+
+    return table(["limit", "default", "what it is", "why so many"], rows())
+
+
+def metrics() -> str:
+    """What a coordinator counts."""
+    shown = PrometheusMetrics().exposition()[1].decode()
+    kinds = dict(re.findall(rf"^# TYPE ({PREFIX}\w+) (\w+)", shown, re.MULTILINE))
+    told = re.findall(rf"^# HELP ({PREFIX}\w+) (.*)", shown, re.MULTILINE)
+    rows = (
+        [f"`{name}`", kinds[name], f"{text}."]
+        for name, text in told
+        if not name.endswith("_created")
+    )
+    return table(["metric", "kind", "what it counts"], rows)
+
+
+def strangers() -> str:
+    """What a call through a coordinator sends at most, and reads from whom it does not know."""
+    options = PunchOptions()
+    longest = sum(options.round_time * ROUND_GROWTH**number for number in range(options.rounds))
+    rows = [
+        [f"{options.rounds}", "introductions (rounds) that a call acts on"],
+        ["2", "endpoints in a round in the coordinator's word, one of each family"],
+        [f"{MOST_OFFERED}", "endpoints in a round from the sealed offer"],
+        [f"{options.round_syns:,}", "SYNs in a round, in equal shares to all its endpoints"],
+        [f"{options.rounds * options.round_syns:,}", "SYNs in a call"],
+        [f"{FREE_SHARE:.0%}", "of these SYNs, as fast as they are refused"],
+        [f"{options.syn_rate:g}/s", "of the others"],
+        [f"{longest:.0f} s", "in which SYNs leave, all rounds of a call together"],
+        [f"{LONGEST_DELAY:g} s", "that a start can be put off"],
+        [f"{PROOF_TIMEOUT:g} s", "for TLS on a connection, and for all proofs after the last SYN"],
+        [f"{BEFORE_PROOF:,} bytes", "read from a connection before its TLS is done"],
+        [f"{MOST_LOSSES}", "connections to one endpoint that break before it is left alone"],
+        [f"{LARGEST_FRAME:,} bytes", "in a message of the coordinator"],
+    ]
+    return table(["most", "of what"], iter(rows))
+
+
+def delays() -> str:
+    """When both fire and are connected, for some round trips in milliseconds."""
+
+    def rows() -> Iterator[list[str]]:
+        for own, peer, path in ((30, 30, 40), (20, 120, 100), (120, 20, 100)):
+            waits = (
+                1000 * firing_delay(own / 1000, peer / 1000),
+                1000 * firing_delay(peer / 1000, own / 1000),
+            )
+            least = max(peer, (own + peer) / 2) + path
+            yield [f"{each:g}" for each in (own, peer, path, *waits, least, least + 2 * path)]
+
+    head = ["r of A", "r of B", "A to B", "A waits", "B waits", "T*", "proven on both sides"]
+    return table(head, rows())
 
 
 def values() -> str:
@@ -147,6 +220,10 @@ PARTS: dict[str, Callable[[], str]] = {
     "fields of Site": lambda: fields(lab.Site),
     "fields of HostSpec": lambda: fields(lab.HostSpec),
     "fields of KernelNat": lambda: fields(lab.KernelNat),
+    "limits of a coordinator": limits,
+    "metrics of a coordinator": metrics,
+    "numbers of a stranger": strangers,
+    "delays": delays,
     "values": values,
     "presets": presets,
     "topologies": topologies,
