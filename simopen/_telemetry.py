@@ -84,6 +84,11 @@ def event_to_json(event: Event) -> str:
     return json.dumps({"event": event.name, **_fields(event)})
 
 
+def to_json(value: object) -> object:
+    """A report or diagnosis as JSON has it."""
+    return _plain(value)
+
+
 def _fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any of our frozen values
     return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
 

@@ -12,6 +12,7 @@ import cyclopts
 
 from simopen import UsageError, __version__
 from simopen.cli import _exit
+from simopen.cli._secret import refuse_on_command_line
 
 app = cyclopts.App(
     name="simopen",
@@ -26,6 +27,7 @@ app = cyclopts.App(
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     try:
+        refuse_on_command_line(arguments)
         code = app(arguments, exit_on_error=False, print_error=False)
     except (cyclopts.CycloptsError, UsageError) as error:
         _say(f"simopen: {error}")
@@ -40,17 +42,43 @@ def run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else _exit.OK
 
 
+SecretFile = Annotated[Path | None, cyclopts.Parameter(allow_leading_hyphen=False)]
+
+
 @app.command
-def connect(
-    remote: str,
+def invite(*, room: str = "room") -> int:
+    """Make an invite: one line that two hosts need to meet at a coordinator.
+
+    It goes to standard output. Whoever has it can be the peer, so hand it over where nobody
+    listens. Keep it in a file that is yours alone:
+
+        (umask 077; simopen invite > invite)
+
+    Parameters
+    ----------
+    room
+        A name for people. Rooms of different invites never meet, whatever they are called.
+    """
+    from simopen.cli._invite import print_invite  # noqa: PLC0415 - keeps --help quick
+
+    return print_invite(room)
+
+
+@app.command
+def connect(  # noqa: PLR0913 - one for each option
+    remote: str | None = None,
     /,
     *,
-    local: str,
+    local: str | None = None,
+    rendezvous: str | None = None,
+    room: str | None = None,
+    invite_file: SecretFile = None,
+    secret_file: SecretFile = None,
     timeout: float | None = None,
     json: bool = False,
     trace: Annotated[Path | None, cyclopts.Parameter(allow_leading_hyphen=False)] = None,
 ) -> int:
-    """Connect to a peer that runs the mirror image of this command.
+    """Connect to a peer: both sides run this command.
 
     Standard input goes to the peer, the peer's bytes go to standard output, and the end of input
     half-closes. Progress and the report go to standard error. With input from a terminal and
@@ -58,11 +86,22 @@ def connect(
 
     Exit code: 0 done, 1 could not connect, 2 wrong use, 3 the stream broke, 130 interrupted.
 
-    Example, a directory from one host to the other:
+    Through a coordinator (simopen coordinator), encrypted; both sides run the same line and have
+    the same invite (simopen invite). A directory from one host to the other:
+
+        tar c photos | simopen connect --rendezvous tcp://198.51.100.1
+
+        simopen connect --rendezvous tcp://198.51.100.1 | tar x
+
+    Without one, where both know both endpoints, the commands are mirror images; the stream is
+    encrypted if both have a secret:
 
         tar c photos | simopen connect 203.0.113.2:40001 --local 0.0.0.0:40000
 
         simopen connect 198.51.100.7:40000 --local 0.0.0.0:40001 | tar x
+
+    The invite is read from --invite-file or $SIMOPEN_INVITE, or the terminal is asked for it;
+    another secret is read from --secret-file or $SIMOPEN_SECRET.
 
     Parameters
     ----------
@@ -72,6 +111,17 @@ def connect(
     local
         The endpoint to connect from, for example 0.0.0.0:40000; the peer's REMOTE names its port.
         With as many ports as REMOTE; a list may have one of each family (0.0.0.0:40000,[::]:40000).
+        With --rendezvous it may be left out.
+    rendezvous
+        The coordinator that finds the peer: tcp://host:port or tls://host:port. Without a port
+        it is 7337.
+    room
+        The room of a secret that is no invite; the same on both sides.
+    invite_file
+        A file with the invite.
+    secret_file
+        A file with a secret: text of 20 characters or more, or bytes, 16 or more. A newline at
+        its end is not part of it.
     timeout
         Seconds to wait for the connection; without it, until interrupted.
     json
@@ -79,9 +129,20 @@ def connect(
     trace
         Write every event of the punch to this file as JSON lines.
     """
-    from simopen.cli._connect import connect_pipes  # noqa: PLC0415 - keeps --help quick
+    from simopen.cli import _connect  # noqa: PLC0415 - keeps --help quick
 
-    return connect_pipes(remote, local=local, timeout=timeout, json=json, trace=trace)
+    settings = _connect.Settings(
+        remote=remote,
+        local=local,
+        rendezvous=rendezvous,
+        room=room,
+        invite_file=invite_file,
+        secret_file=secret_file,
+        timeout=timeout,
+        json=json,
+        trace=trace,
+    )
+    return _connect.connect_pipes(settings)
 
 
 @app.command

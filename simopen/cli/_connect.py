@@ -1,4 +1,8 @@
-"""``simopen connect``: two pipes over one punched connection."""
+"""``simopen connect``: two pipes over one punched connection.
+
+Everything that can be wrong with the command line is found before the terminal is asked for a
+secret, and that before anything is sent.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ import anyio
 
 import simopen
 from simopen.cli import _exit
-from simopen.cli._display import Display, make_display
+from simopen.cli._display import FAILURES, Display, make_display
 from simopen.cli._pipes import (
     CHUNK,
     STDIN,
@@ -24,6 +28,7 @@ from simopen.cli._pipes import (
     read_chunks,
     write_all,
 )
+from simopen.cli._secret import Sources, find_secret
 
 TICK = 0.1  # seconds between looks of the display at the figures
 
@@ -36,21 +41,73 @@ class Traffic:
     received: int = 0
 
 
-def connect_pipes(
-    remote: str, *, local: str, timeout: float | None, json: bool, trace: Path | None
-) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the command line says."""
+
+    remote: str | None
+    local: str | None
+    rendezvous: str | None
+    room: str | None
+    invite_file: Path | None
+    secret_file: Path | None
+    timeout: float | None
+    json: bool
+    trace: Path | None
+
+
+def connect_pipes(settings: Settings) -> int:
     """Run the command; returns its exit code."""
+    ends = _ends(settings)
+    found = find_secret(
+        Sources(
+            invite_file=settings.invite_file,
+            secret_file=settings.secret_file,
+            room=settings.room,
+            rendezvous=settings.rendezvous is not None,
+        )
+    )
     with contextlib.ExitStack() as stack:
-        display = stack.enter_context(make_display(json=json))
+        display = stack.enter_context(make_display(json=settings.json))
+        if found.warning is not None:
+            display.warn(found.warning)
         sinks: list[simopen.OnEvent] = [display.on_event]
-        if trace is not None:
-            sinks.append(stack.enter_context(_TraceFile(trace, display)))
+        if settings.trace is not None:
+            sinks.append(stack.enter_context(_TraceFile(settings.trace, display)))
 
         def on_event(event: simopen.Event) -> None:
             for sink in sinks:
                 sink(event)
 
-        return anyio.run(_connect, remote, local, timeout, on_event, display, **fastest_loop())
+        peer = simopen.PeerConnectable(
+            **ends, secret=found.secret, timeout=settings.timeout, on_event=on_event
+        )
+        return anyio.run(_connect, peer, display, **fastest_loop())
+
+
+def _ends(settings: Settings) -> dict[str, Any]:
+    """Who is to be connected, as :func:`simopen.connect_peer` takes it.
+
+    Raises:
+        UsageError: The options do not go together.
+    """
+    local = None if settings.local is None else settings.local.split(",")
+    if settings.rendezvous is not None:
+        if settings.remote is not None:
+            raise simopen.UsageError(
+                "REMOTE and --rendezvous exclude each other: a coordinator finds the peer"
+            )
+        rendezvous = simopen.Rendezvous(settings.rendezvous)
+        return {"rendezvous": rendezvous, "room": settings.room, "local": local}
+    if settings.remote is None:
+        raise simopen.UsageError(
+            "whom to connect to? give --rendezvous URL (and an invite), or REMOTE and --local"
+        )
+    if local is None:
+        raise simopen.UsageError("REMOTE needs --local, the endpoint to connect from")
+    if settings.room is not None:
+        raise simopen.UsageError("--room is at a coordinator: give --rendezvous URL as well")
+    return {"remote": settings.remote.split(","), "local": local}
 
 
 class _TraceFile(contextlib.AbstractContextManager["_TraceFile"]):
@@ -84,28 +141,21 @@ def fastest_loop() -> dict[str, Any]:
     return {"backend": "asyncio", "backend_options": {"use_uvloop": True}}
 
 
-async def _connect(
-    remote: str,
-    local: str,
-    timeout: float | None,  # noqa: ASYNC109 - handed on
-    on_event: simopen.OnEvent,
-    display: Display,
-) -> int:
+async def _connect(peer: simopen.PeerConnectable, display: Display) -> int:
     traffic = Traffic()
     wrong_use: simopen.UsageError | None = None
     code = _exit.OK
     async with anyio.create_task_group() as group:
         group.start_soon(_tick, display, traffic)
         try:
-            stream = await simopen.connect_peer(
-                remote.split(","), local=local.split(","), timeout=timeout, on_event=on_event
-            )
+            stream = await peer.connect()
         except simopen.UsageError as error:
             wrong_use = error  # raised below, free of the task group's wrapping
-        except (simopen.PeerConnectError, simopen.LocalBindError) as error:
+        except FAILURES as error:
             display.failed(error)
             code = _exit.FAILED
         else:
+            display.connected(stream.report)
             async with stream:
                 copy = _Copy(stream, traffic)
                 await copy.run()

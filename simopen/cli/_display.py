@@ -18,14 +18,28 @@ from rich.status import Status
 
 import simopen
 from simopen._report import count, format_seconds
-from simopen._telemetry import event_to_json
+from simopen._telemetry import event_to_json, to_json
 from simopen.cli._pipes import STDIN, STDOUT, is_terminal
 
 PLAIN_INTERVAL = 5.0  # seconds between progress lines in a log
 JSON_INTERVAL = 1.0  # seconds between progress lines for a machine
 UNITS = ("B", "KB", "MB", "GB", "TB")
 
-Failure = simopen.PeerConnectError | simopen.LocalBindError
+Failure = simopen.PeerConnectError | simopen.LocalBindError | simopen.RemoteProtocolError
+FAILURES = (simopen.PeerConnectError, simopen.LocalBindError, simopen.RemoteProtocolError)
+
+# What happens thousands of times, and is told as a figure.
+Repeated = (
+    simopen.PunchAttempt | simopen.PunchRefused | simopen.PunchRefreshed | simopen.PunchUnsent
+)
+
+_HEADLINES: tuple[tuple[type[simopen.PeerConnectError], str], ...] = (
+    (simopen.CoordinatorUnavailable, "no coordinator"),
+    (simopen.RoomFullError, "the room is full"),
+    (simopen.PeerNotFoundError, "the peer has not come"),
+    (simopen.AuthenticationError, "could not connect: whoever answers is not the peer"),
+    (simopen.PeerConnectError, "could not connect to {remote}"),
+)
 
 
 def make_display(*, json: bool) -> Display:
@@ -41,9 +55,12 @@ class Display:
 
     def __init__(self) -> None:
         self.began = time.monotonic()
+        self.doing = "connecting"
         self.attempts = 0
         self.refusals = 0
         self.report: simopen.PunchReport | None = None
+        self._introduced = False
+        self._lost_because = ""
 
     def __enter__(self) -> Self:
         """Begin to show."""
@@ -64,17 +81,48 @@ class Display:
                 self.attempts += 1
             case simopen.PunchRefused():
                 self.refusals += 1
-            case simopen.PunchStarted():
+            case simopen.PunchStarted() if not self._introduced:  # the introduction said more
                 self.started(event)
-            case simopen.PunchConnected():
-                self.report = event.report
-                self.connected(event)
+            case simopen.ProofStarted():
+                self.doing = "proving"
+            case _:
+                self._on_meeting(event)
+
+    def _on_meeting(self, event: simopen.Event) -> None:
+        """What happens at the coordinator, and whom it leads to."""
+        match event:
+            case simopen.RendezvousJoined():
+                self.doing = "waiting for the peer"
+                self._lost_because = ""
+                seen = " and ".join(map(str, event.observed))
+                self.moment(f"waiting for the peer at {event.rendezvous}, which sees us as {seen}")
+            case simopen.RendezvousLost():
+                self.doing = "waiting for the coordinator"
+                if event.reason != self._lost_because:  # it is tried again and again
+                    self._lost_because = event.reason
+                    self.setback(f"no coordinator: {event.reason}; it is tried again")
+            case simopen.RendezvousIntroduced():
+                self._introduced = True
+                self.doing = f"connecting, round {event.round}"
+                self.moment(_introduction(event))
+            case simopen.RoundFailed():
+                # The first sentence is what happened; advice is for the end.
+                self.setback(f"round {event.round} failed: {event.reason.partition('. ')[0]}")
+            case simopen.ProofFailed():
+                self.setback(f"pair {event.lane + 1} is not the peer: {event.reason}")
 
     def started(self, event: simopen.PunchStarted) -> None:
         """The first SYN is about to leave."""
 
-    def connected(self, event: simopen.PunchConnected) -> None:
-        """The connection is there."""
+    def moment(self, text: str) -> None:
+        """A step on the way."""
+
+    def setback(self, text: str) -> None:
+        """A step that has failed; the call goes on."""
+
+    def connected(self, report: simopen.PunchReport) -> None:
+        """The connection is there, and proven where that was asked for."""
+        self.report = report
 
     def tick(self, sent: int, received: int) -> None:
         """Called several times a second with the bytes so far."""
@@ -94,9 +142,11 @@ class Display:
         return time.monotonic() - self.began
 
     def waiting_text(self) -> str:
-        """How the punch is going."""
-        sent = f"{count(self.attempts, 'SYN')} sent, {self.refusals:,} refused"
-        return f"{format_seconds(self.elapsed)}, {sent}"
+        """How it is going."""
+        text = f"{self.doing}: {format_seconds(self.elapsed)}"
+        if not self.attempts:
+            return text
+        return f"{text}, {count(self.attempts, 'SYN')} sent, {self.refusals:,} refused"
 
 
 class PlainDisplay(Display):
@@ -111,9 +161,18 @@ class PlainDisplay(Display):
         """One line."""
         self._line(f"connecting {event.local} <-> {event.remote}{more_pairs(event)}")
 
-    def connected(self, event: simopen.PunchConnected) -> None:
+    def moment(self, text: str) -> None:
+        """One line."""
+        self._line(text)
+
+    def setback(self, text: str) -> None:
+        """One line."""
+        self._line(text)
+
+    def connected(self, report: simopen.PunchReport) -> None:
         """One line with the report."""
-        self._line(f"connected {event.report}")
+        super().connected(report)
+        self._line(f"{_connected(report)} {report}")
 
     def tick(self, sent: int, received: int) -> None:
         """One line every few seconds."""
@@ -121,7 +180,7 @@ class PlainDisplay(Display):
             return
         self._next_line = self.elapsed + PLAIN_INTERVAL
         self._line(
-            f"still trying: {self.waiting_text()}"
+            f"still {self.waiting_text()}"
             if self.report is None
             else f"sent {format_bytes(sent)}, received {format_bytes(received)}"
         )
@@ -174,16 +233,25 @@ class LiveDisplay(Display):
         more = more_pairs(event)
         self._say(f"[bold]{local}[/] <-> [bold]{remote}[/]{more}, nobody listening")
 
-    def connected(self, event: simopen.PunchConnected) -> None:
+    def moment(self, text: str) -> None:
+        """One line."""
+        self._say(escape(text))
+
+    def setback(self, text: str) -> None:
+        """One line."""
+        self._say(f"[yellow]{escape(text)}[/]")
+
+    def connected(self, report: simopen.PunchReport) -> None:
         """Show the report."""
-        self._say(f"[green]connected[/] {escape(str(event.report))}")
+        super().connected(report)
+        self._say(f"[green]{_connected(report)}[/] {escape(str(report))}")
         if self._quiet_when_connected:
             self._status.stop()
 
     def tick(self, sent: int, received: int) -> None:
         """Update the live line."""
         if self.report is None:
-            self._status.update(f"connecting: {self.waiting_text()}")
+            self._status.update(escape(self.waiting_text()))
             return
         if received and self._output_is_seen:
             self._status.stop()
@@ -216,18 +284,20 @@ class JsonDisplay(Display):
         super().__init__()
         self._out = out
         self._next_line = JSON_INTERVAL
+        self._told: simopen.Diagnosis | None = None
 
     def on_event(self, event: simopen.Event) -> None:
         """Write what happens once; attempts, refusals and refreshes are in the progress."""
         super().on_event(event)
-        once = (
-            simopen.PunchStarted
-            | simopen.PunchHalfOpen
-            | simopen.PunchConnected
-            | simopen.PunchFailed
-        )
-        if isinstance(event, once):
+        if not isinstance(event, Repeated):
             write_line(self._out, event_to_json(event))
+        if isinstance(event, simopen.PunchFailed | simopen.RendezvousFailed):
+            self._told = event.diagnosis
+
+    def connected(self, report: simopen.PunchReport) -> None:
+        """The report of the stream, which knows of the proof what ``punch.connected`` does not."""
+        super().connected(report)
+        self._line("connected", report=to_json(report))
 
     def tick(self, sent: int, received: int) -> None:
         """One line a second."""
@@ -242,7 +312,7 @@ class JsonDisplay(Display):
             )
 
     def failed(self, error: Failure) -> None:
-        """``punch.failed`` has said it, except where the port was not to be had."""
+        """An event has said it mostly."""
         if isinstance(error, simopen.LocalBindError):
             self._line(
                 "bind.failed",
@@ -251,6 +321,11 @@ class JsonDisplay(Display):
                 state=error.state,
                 message=error.strerror,
             )
+        elif not isinstance(error, simopen.PeerConnectError):
+            self._line("failed", message=str(error))
+        elif error.diagnosis != self._told:
+            diagnosis = to_json(error.diagnosis)
+            self._line("failed", report=to_json(error.report), diagnosis=diagnosis)
 
     def warn(self, text: str) -> None:
         """One line."""
@@ -278,13 +353,26 @@ def more_pairs(event: simopen.PunchStarted) -> str:
     return f" and {count(more, 'more pair')}" if more else ""
 
 
+def _introduction(event: simopen.RendezvousIntroduced) -> str:
+    again = f", round {event.round}" if event.round > 1 else ""
+    at = ", ".join(f"{endpoint} ({kind})" for endpoint, kind in event.candidates)
+    return f"introduced{again}: the peer is at {at or 'no address that may be used'}"
+
+
+def _connected(report: simopen.PunchReport) -> str:
+    return "connected and proven" if report.encrypted else "connected"
+
+
 def failure_lines(error: Failure) -> list[str]:
     """The failure for a person: what was tried, what came back, the cause, the next step."""
     if isinstance(error, simopen.LocalBindError):
         return [f"could not start: {error.strerror}"]
+    if isinstance(error, simopen.RemoteProtocolError):
+        return [str(error), "  next:      Check host, port and scheme (tcp, tls) of --rendezvous"]
+    headline = next(text for kind, text in _HEADLINES if isinstance(error, kind))
     diagnosis = error.diagnosis
     return [
-        f"could not connect to {error.report.remote}",
+        headline.format(remote=error.report.remote),
         f"  tried:     {diagnosis.tried}",
         f"  came back: {diagnosis.came_back}",
         f"  likely:    {diagnosis.explanation}",

@@ -16,8 +16,8 @@ def test_help_is_a_map(capsys: pytest.CaptureFixture[str]) -> None:
     """Every command is in the help, which is data: it goes to standard output."""
     assert run(["--help"]) == 0
     out, err = capsys.readouterr()
-    assert "connect" in out
-    assert "demo" in out
+    for command in ("connect", "coordinator", "demo", "invite", "lab"):
+        assert f" {command} " in out
     assert err == ""
 
 
@@ -26,7 +26,10 @@ def test_a_command_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["connect", "--help"]) == 0
     out = capsys.readouterr().out
     assert "tar c photos | simopen connect" in re.sub(r"\s+", " ", out)
-    for option in ("--local", "--timeout", "--json", "--trace"):
+    for option in (
+        *("--local", "--rendezvous", "--room", "--invite-file", "--secret-file"),
+        *("--timeout", "--json", "--trace"),
+    ):
         assert option in out
 
 
@@ -53,6 +56,16 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
             ["connect", "192.0.2.1:40000", "--local", "0.0.0.0:1", "--trace", "/nowhere/x"],
             "--trace",
         ),
+        (["connect", "192.0.2.1:40000", "--rendezvous", "tcp://x"], "exclude each other"),
+        (["connect", "--rendezvous", "http://x", "--invite-file", "x"], "tcp://host:port"),
+        (["connect", "--rendezvous", "tcp://x", "--invite-file", "/nowhere"], "--invite-file"),
+        (["connect", "--rendezvous", "tcp://x", "--room", "kitchen"], "--secret-file"),
+        (["connect", "--local", "0.0.0.0:1"], "--rendezvous"),
+        (
+            ["connect", "192.0.2.1:40000", "--local", "0.0.0.0:1", "--room", "kitchen"],
+            "--rendezvous",
+        ),
+        (["invite", "--room", "x" * 256], "255 bytes"),
     ],
 )
 def test_wrong_use_is_exit_code_2(
@@ -64,6 +77,18 @@ def test_wrong_use_is_exit_code_2(
     assert out == ""
     assert words in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("option", [[], ["--room"], ["--invite"], ["--invite-file"]])
+def test_an_invite_on_the_command_line_is_refused(
+    option: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Wherever it stands, and it is not said once more."""
+    invite = simopen.Invite.new("kitchen").reveal()
+    assert run(["connect", "--rendezvous", "tcp://127.0.0.1:1", *option, invite]) == 2
+    out, err = capfd.readouterr()
+    assert "make a new one" in err
+    assert invite not in out + err
 
 
 def test_without_the_extra() -> None:

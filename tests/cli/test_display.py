@@ -3,22 +3,44 @@ from __future__ import annotations
 import errno
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from simopen import (
     Endpoint,
+    Event,
     LocalBindError,
+    MeetingReport,
+    PeerConnectError,
+    PeerNotFoundError,
+    PeerProofError,
     PeerTimeoutError,
+    ProofFailed,
+    ProofStarted,
     PunchAttempt,
     PunchConnected,
     PunchRefused,
     PunchReport,
     PunchStarted,
+    RemoteProtocolError,
+    RendezvousFailed,
+    RendezvousIntroduced,
+    RendezvousJoined,
+    RendezvousLost,
+    RoundFailed,
 )
 from simopen._diagnosis import diagnose
-from simopen.cli._display import Display, JsonDisplay, LiveDisplay, PlainDisplay, format_bytes
+from simopen._meeting_diagnosis import nobody_came, not_proven
+from simopen.cli._display import (
+    Display,
+    Failure,
+    JsonDisplay,
+    LiveDisplay,
+    PlainDisplay,
+    format_bytes,
+)
 
 LOCAL, REMOTE = Endpoint("192.0.2.1", 40000), Endpoint("192.0.2.2", 40001)
 PAIR = LOCAL, REMOTE
@@ -26,6 +48,36 @@ STARTED = PunchStarted(at=0.0, local=LOCAL, remote=REMOTE, lanes=(PAIR,), timeou
 REPORT = PunchReport(local=LOCAL, remote=REMOTE, attempts=2, refusals=1, elapsed=0.04)
 FAILURE = PeerTimeoutError(report=REPORT, diagnosis=diagnose(REPORT))
 BIND = LocalBindError(errno.EADDRINUSE, "local port 40000 is taken", local=LOCAL, state="LISTEN")
+
+
+URL = "tcp://198.51.100.1:7337"
+MEETING = MeetingReport(rendezvous=URL, waited=3.0, observed=(LOCAL,))
+NOBODY = PeerNotFoundError(report=REPORT, diagnosis=nobody_came(MEETING))
+STRANGER = PeerProofError(report=REPORT, diagnosis=not_proven(REPORT, "no proof in time"))
+PROVEN = replace(REPORT, encrypted=True, path="IPv4")
+
+
+def meet(display: Display) -> None:
+    """A call through a coordinator that goes away and comes back, in two rounds."""
+    refused = "Connection refused"
+    with display:
+        for event in (
+            RendezvousLost(at=0.0, reason=refused, again_in=0.2),
+            RendezvousLost(at=0.2, reason=refused, again_in=0.4),
+            RendezvousJoined(at=0.6, rendezvous=URL, observed=(LOCAL,)),
+            RendezvousIntroduced(at=0.7, round=1, delay=0.0, candidates=((REMOTE, "IPv4"),)),
+            STARTED,
+            PunchAttempt(at=0.8, lane=0, number=1),
+            ProofStarted(at=0.9, lane=0),
+            ProofFailed(at=1.0, lane=0, reason="no proof in time"),
+            RoundFailed(at=1.0, round=1, reason="sent 1 SYN: silence. Something. Do this."),
+            RendezvousJoined(at=1.1, rendezvous=URL, observed=(LOCAL,)),
+            RendezvousIntroduced(at=1.2, round=2, delay=0.0, candidates=((REMOTE, "IPv4"),)),
+            STARTED,
+            PunchConnected(at=1.3, report=REPORT),
+        ):
+            display.on_event(event)
+        display.connected(PROVEN)
 
 
 def play(display: Display) -> None:
@@ -40,6 +92,7 @@ def play(display: Display) -> None:
         display.began -= 10  # as if that had taken so long
         display.tick(0, 0)
         display.on_event(PunchConnected(at=0.04, report=REPORT))
+        display.connected(REPORT)
         display.began -= 10
         display.tick(1_500_000, 20)
         display.ended(None, 1_500_000, 20)
@@ -55,6 +108,88 @@ def test_plain_lines() -> None:
     assert lines[2].startswith("simopen: connected 192.0.2.1:40000 <-> 192.0.2.2:40001")
     assert lines[3] == "simopen: sent 1.5 MB, received 20 B"
     assert lines[4] == "simopen: done; sent 1,500,000 bytes, received 20 bytes"
+
+
+MEETING_LINES = [
+    "no coordinator: Connection refused; it is tried again",
+    f"waiting for the peer at {URL}, which sees us as 192.0.2.1:40000",
+    "introduced: the peer is at 192.0.2.2:40001 (IPv4)",
+    "pair 1 is not the peer: no proof in time",
+    "round 1 failed: sent 1 SYN: silence",
+    f"waiting for the peer at {URL}, which sees us as 192.0.2.1:40000",
+    "introduced, round 2: the peer is at 192.0.2.2:40001 (IPv4)",
+    f"connected and proven {PROVEN}",
+]
+
+
+def test_a_meeting_in_a_log() -> None:
+    """Each step once: a coordinator tried again for the same reason is no news."""
+    out = io.StringIO()
+    meet(PlainDisplay(out))
+    assert out.getvalue().splitlines() == [f"simopen: {line}" for line in MEETING_LINES]
+
+
+def test_a_meeting_on_a_terminal() -> None:
+    """The same lines; the live one is gone at the end."""
+    out = io.StringIO()
+    meet(LiveDisplay(Console(file=out, force_terminal=False, width=100)))
+    assert out.getvalue().splitlines() == MEETING_LINES
+
+
+@pytest.mark.parametrize(
+    ("events", "words"),
+    [
+        ([], "connecting: "),
+        ([RendezvousJoined(at=0.1, rendezvous=URL, observed=())], "waiting for the peer: "),
+        ([RendezvousLost(at=0.1, reason="x", again_in=1.0)], "waiting for the coordinator: "),
+        (
+            [RendezvousIntroduced(at=0.1, round=3, delay=0.0, candidates=())],
+            "connecting, round 3: ",
+        ),
+        ([ProofStarted(at=0.1, lane=0)], "proving: "),
+    ],
+)
+def test_the_live_line_says_what_is_waited_for(events: list[Event], words: str) -> None:
+    """And for how long; SYNs are counted once there are any."""
+    display = Display()
+    for event in events:
+        display.on_event(event)
+    assert display.waiting_text().startswith(words)
+    assert "SYN" not in display.waiting_text()
+
+
+def test_a_meeting_in_json() -> None:
+    """Every event but attempts, and the report of the stream."""
+    out = io.StringIO()
+    meet(JsonDisplay(out))
+    events = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [event["event"] for event in events] == [
+        *("rendezvous.lost", "rendezvous.lost", "rendezvous.joined", "rendezvous.introduced"),
+        *("punch.started", "proof.started", "proof.failed", "rendezvous.round_failed"),
+        *("rendezvous.joined", "rendezvous.introduced", "punch.started", "punch.connected"),
+        "connected",
+    ]
+    assert events[3]["candidates"] == [["192.0.2.2:40001", "IPv4"]]
+    assert events[-1]["report"]["encrypted"] is True
+
+
+@pytest.mark.parametrize(
+    ("told", "error", "lines"),
+    [
+        (NOBODY, NOBODY, ["rendezvous.failed"]),
+        (FAILURE, STRANGER, ["rendezvous.failed", "failed"]),
+        (None, RemoteProtocolError("no coordinator"), ["failed"]),
+    ],
+)
+def test_a_failure_in_json(told: PeerConnectError | None, error: Failure, lines: list[str]) -> None:
+    """Is told once: by the event, or where there was none by a line of its own."""
+    out = io.StringIO()
+    display = JsonDisplay(out)
+    if told:
+        diagnosis = told.diagnosis
+        display.on_event(RendezvousFailed(at=1.0, report=REPORT, diagnosis=diagnosis))
+    display.failed(error)
+    assert [json.loads(line)["event"] for line in out.getvalue().splitlines()] == lines
 
 
 @pytest.mark.parametrize(("lanes", "more"), [(2, " and 1 more pair"), (4, " and 3 more pairs")])
@@ -90,6 +225,7 @@ def test_json_lines() -> None:
         "punch.started",
         "progress",
         "punch.connected",
+        "connected",
         "progress",
         "ended",
     ]
@@ -99,11 +235,15 @@ def test_json_lines() -> None:
 
 @pytest.mark.parametrize(
     ("error", "words"),
-    [(FAILURE, ["tried:", "came back:", "likely:", "next:"]), (BIND, ["could not start", "taken"])],
+    [
+        (FAILURE, ["could not connect to 192.0.2.2", "tried:", "came back:", "likely:", "next:"]),
+        (NOBODY, ["the peer has not come", "sees us at 192.0.2.1:40000", "next:"]),
+        (STRANGER, ["is not the peer", "no proof in time", "next:"]),
+        (RemoteProtocolError("it is no coordinator"), ["it is no coordinator", "next:"]),
+        (BIND, ["could not start", "taken"]),
+    ],
 )
-def test_a_failure_says_what_to_do(
-    error: PeerTimeoutError | LocalBindError, words: list[str]
-) -> None:
+def test_a_failure_says_what_to_do(error: Failure, words: list[str]) -> None:
     """In the log and on the terminal alike."""
     plain, live = io.StringIO(), io.StringIO()
     PlainDisplay(plain).failed(error)
