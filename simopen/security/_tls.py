@@ -64,6 +64,7 @@ LARGEST_PIECE = 65536  # bytes; the most that is read from the transport at once
 LARGEST_BATCH = 65536  # bytes; the most that is encrypted at once; see benchmarks/tls.py
 MOST_ANSWERS = 16384  # bytes of answers to key updates that may wait for the next send: some 600
 BEFORE_PROOF = 16384  # bytes read from a stranger; an honest handshake takes about 1,000
+LEFTOVERS = 0.001  # seconds for reading what is there at the close
 CLOSING = 1.0  # seconds for the close_notify where the peer holds us back
 
 
@@ -191,14 +192,14 @@ class TlsStream(ByteStream):
         Whoever is waiting in ``receive`` or ``send`` gets a ``ClosedResourceError``. The peer gets
         a close_notify, unless a send is under way or was cancelled, closing itself is cancelled,
         or the peer takes nothing for a second: then it sees a connection cut off. Received bytes
-        that are left unread, the peer's close_notify among them, do what they do to the transport:
-        a kernel tells the peer by a reset.
+        that are left unread do what they do to the transport: a kernel tells the peer by a reset.
         """
         try:
             if not self._closed:
                 self._closed = True
                 if not self._sent_eof:
                     await self._end_soon()
+                await self._take_their_end()
         finally:
             await self._transport.aclose()
 
@@ -208,6 +209,21 @@ class TlsStream(ByteStream):
             anyio.move_on_after(CLOSING),
         ):
             await self._transmit(self._session.end)
+
+    async def _take_their_end(self) -> None:
+        """Read what has come, if that is little.
+
+        Whoever knows the length of what it receives does not read to the end, and leaves the peer's
+        close_notify. As unread bytes that would turn the close of a kernel's socket into a reset,
+        which destroys what we have just sent.
+        """
+        with (
+            contextlib.suppress(
+                anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.BusyResourceError
+            ),
+            anyio.move_on_after(LEFTOVERS),
+        ):
+            await self._receive_piece()
 
     def _check_open(self) -> None:
         if self._closed:

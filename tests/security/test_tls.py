@@ -46,6 +46,7 @@ from tests.security.pairs import (
 pytestmark = pytest.mark.anyio
 
 BUFFERS = 256 * 1024  # bytes; small enough to be full soon
+ANSWER = 3 * BUFFERS  # bytes; more than the peer's buffer, less than both (Linux doubles each)
 OVERHEAD = 22  # bytes that a record is longer than what it carries
 
 Opener = Callable[[ByteStream], Awaitable[TlsStream]]
@@ -387,6 +388,20 @@ async def test_close_with_unread() -> None:
         for _ in range(2):
             with pytest.raises(anyio.EndOfStream):
                 await server.receive()
+
+
+async def test_close_delivers_the_answer_to_a_half_closed_peer() -> None:
+    """Whoever answers without having read to the end does not destroy its answer by closing."""
+    async with tls_over_tcp(buffers=BUFFERS) as (client, server):
+        await client.send(b"?")
+        assert await server.receive() == b"?"
+        await client.send_eof()
+        await anyio.sleep(0.05)  # so that it has arrived
+        await server.send(bytes(ANSWER))
+        await server.aclose()
+        await receive_exactly(client, ANSWER)
+        with pytest.raises(anyio.EndOfStream):
+            await client.receive()
 
 
 async def test_close_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
