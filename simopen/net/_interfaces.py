@@ -37,6 +37,7 @@ class Berth:
 
     Attributes:
         sockets: Those that nobody has taken, by the version of IP.
+        port_is_named: Whether it was given, and not left to the system.
         local: What each family is bound to; with the port that the system chose.
     """
 
@@ -52,13 +53,13 @@ class Berth:
         """
         self.sockets: dict[int, socket.socket] = {}
         wanted = list(local)
+        self.port_is_named = any(each.port for each in wanted)
         for last in range(TRIES - 1, -1, -1):
             try:
                 self._bind(wanted, required=required)
             except LocalBindError as error:
                 self.close()
-                retry = last and error.errno == errno.EADDRINUSE and not wanted[0].port
-                if not retry:
+                if not last or error.errno != errno.EADDRINUSE or self.port_is_named:
                     raise
             else:
                 break

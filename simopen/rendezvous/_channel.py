@@ -34,9 +34,17 @@ _USER_TIMEOUT_MS = 60_000  # a coordinator that acknowledges nothing for so long
 
 @asynccontextmanager
 async def connection(
-    sock: socket.socket, remote: Endpoint, rendezvous: Rendezvous
+    sock: socket.socket, remote: Endpoint, rendezvous: Rendezvous, *, port_is_named: bool
 ) -> AsyncIterator[ByteStream]:
     """A stream to the coordinator over a bound socket, which is closed at the end.
+
+    Args:
+        sock: Bound and non-blocking.
+        remote: The coordinator.
+        rendezvous: How it is spoken to.
+        port_is_named: Whether the caller has named the port. Then it is closed by a reset: a
+            TIME_WAIT would keep the next round, or the next call, from reaching the coordinator
+            from that port for a minute.
 
     Raises:
         OSError: There is no connection, or its encryption fails (``ssl.SSLError``).
@@ -54,7 +62,8 @@ async def connection(
                     ssl_context=context,
                     standard_compatible=False,
                 )
-        _sockets.keep(sock)
+        if not port_is_named:
+            _sockets.keep(sock)
         yield stream
     finally:
         _sockets.close(sock)

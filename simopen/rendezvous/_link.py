@@ -50,6 +50,7 @@ from .protocol import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
 
     from anyio.abc import ByteStream
 
@@ -115,6 +116,7 @@ class Link:
         self._news = anyio.Event()
         self._introduction: Introduced | None = None
         self._scope = anyio.CancelScope()
+        self._closed = anyio.Event()
 
     # -- for its owner ---------------------------------------------------------------------------
 
@@ -125,6 +127,7 @@ class Link:
                 await self._connect_all()
         finally:
             self.berth.close()
+            self._closed.set()
             self._fail(LinkError("; ".join(self._failures) or "the link was closed"))
 
     async def welcomed(self) -> bool:
@@ -167,6 +170,10 @@ class Link:
             await self._flush_primary()
         self._scope.cancel()
 
+    async def closed(self) -> None:
+        """Wait until no socket of a link that was closed is left."""
+        await self._closed.wait()
+
     # -- connecting ------------------------------------------------------------------------------
 
     async def _connect_all(self) -> None:
@@ -200,7 +207,7 @@ class Link:
         """Connect one family, and hold its conversation to the end."""
         is_primary = False
         try:
-            async with connection(self.berth.take(version), remote, self._rendezvous) as stream:
+            async with self._connection(self.berth.take(version), remote) as stream:
                 self._pending.discard(version)
                 self.local[version] = _local_of(stream)
                 is_primary = self.join is None
@@ -261,8 +268,14 @@ class Link:
         probe = Probe(tag=self.join.tag, seat=self.join.seat)
         with suppress(OSError, TimeoutError, WireError, *BROKEN):
             sock = _sockets.open_punch_socket(family, self.local[version])
-            async with connection(sock, remote, self._rendezvous) as stream:
+            async with self._connection(sock, remote) as stream:
                 await Channel(stream, probe).talk(lambda _: None)
+
+    def _connection(
+        self, sock: socket.socket, remote: Endpoint
+    ) -> AbstractAsyncContextManager[ByteStream]:
+        named = self.berth.port_is_named
+        return connection(sock, remote, self._rendezvous, port_is_named=named)
 
     async def _flush_primary(self) -> None:
         if self._primary is not None:

@@ -114,6 +114,7 @@ class Seat:
         previous = self._link
         if previous is not None and self._keeps_port:
             await previous.close(leave=False)  # two links cannot have the same two ends
+            await previous.closed()
         self._link = link = self._new_link()
         group.start_soon(link.run)
         await link.welcomed()
