@@ -59,12 +59,12 @@ from ._version import __version__
 from .net._stream import PeerAttribute, PeerStream
 from .punch import PunchOptions
 from .rendezvous._url import Rendezvous
-from .rendezvous.protocol import CoordinatorLimits
 from .security._secret import Invite, SecretLike
 
 if TYPE_CHECKING:
     from .rendezvous._server import Coordinator
     from .rendezvous._tls_files import CertificateFiles
+    from .rendezvous.protocol import CoordinatorLimits
 
 __all__ = [
     "AuthenticationError",
@@ -124,11 +124,12 @@ __all__ = [
     "secure_stream",
 ]
 
-# The coordinator's names, by their modules: most programs are clients, and its log alone would
-# take as long to import as all the rest.
+# The coordinator's names, by their modules: most programs are clients, and with its log it takes
+# as long to import as all the rest.
 _SERVER = {
     "CertificateFiles": "simopen.rendezvous._tls_files",
     "Coordinator": "simopen.rendezvous._server",
+    "CoordinatorLimits": "simopen.rendezvous.protocol",
 }
 
 

@@ -15,7 +15,6 @@ from ._direct import DirectCall
 from ._endpoints import EndpointsLike, parse_endpoints
 from ._errors import UsageError
 from ._events import OnEvent
-from ._meeting import Meeting
 from ._securing import secure
 from ._telemetry import Telemetry
 from .net._stream import PeerStream
@@ -152,6 +151,8 @@ async def connect_peer(  # noqa: PLR0913 - the whole product in one line
     if remote is not None:
         raise TypeError("remote and rendezvous exclude each other: a coordinator finds the peer")
     secret = _checked(secret)
+    from ._meeting import Meeting  # noqa: PLC0415 - direct calls do without all of its rooms
+
     return await Meeting(
         rendezvous if isinstance(rendezvous, Rendezvous) else Rendezvous(rendezvous),
         room=_room(room, secret),
