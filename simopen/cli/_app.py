@@ -149,9 +149,10 @@ def connect(  # noqa: PLR0913 - one for each option
 def demo() -> int:
     """Show a simultaneous open on this machine, packet by packet.
 
-    Two hosts in network namespaces, 20 ms apart, connect to each other with nobody listening and
-    send a file both ways. Needs root or unprivileged user namespaces; without them it shows two
-    processes on loopback.
+    Two hosts behind two NATs and a coordinator, in network namespaces: they are introduced,
+    connect to each other with nobody listening, prove that they have the same invite, and send a
+    file both ways. Needs root or unprivileged user namespaces; without them it shows the same on
+    loopback, without packets.
     """
     from simopen.cli._demo import show  # noqa: PLC0415 - keeps --help quick
 

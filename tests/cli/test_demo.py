@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 
@@ -11,18 +13,43 @@ from simopen.cli import _demo
 DEMO = [sys.executable, "-m", "simopen", "demo"]
 
 
-@pytest.mark.lab
-@pytest.mark.usefixtures("require_lab")
-def test_shows_the_crossing() -> None:
-    """The ladder has crossing SYNs and both SYN-ACKs, nobody listens, and the files agree."""
+@pytest.fixture(scope="module")
+def shown(require_lab: None) -> str:  # noqa: ARG001 - a condition
+    """What it prints, where there is a lab."""
     done = subprocess.run(DEMO, capture_output=True, check=False, timeout=100)
-    shown = done.stdout.decode()
     assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()
+
+
+@pytest.mark.lab
+def test_shows_the_crossing(shown: str) -> None:
+    """The ladder has crossing SYNs and both SYN-ACKs, nobody listens, and the files agree."""
     assert "two SYNs cross: simultaneous open" in shown
     assert shown.count("SYN-ACK") >= 2
     assert "Listening sockets while connected: a none, b none" in shown
-    assert shown.count("same") == 2
-    assert max(map(len, shown.splitlines())) <= 120
+    assert shown.count("... same") == 2
+    assert "dropped by the gateway" not in shown
+
+
+@pytest.mark.lab
+def test_shows_how_they_were_introduced(shown: str) -> None:
+    """Both ask, are introduced and fire; it is encrypted, and its time is set against the bound."""
+    for name in "ab":
+        moments = re.search(
+            rf"{name} asks .*^ +(\S+)  {name} is introduced.*^ +(\S+)  {name} fires",
+            shown,
+            re.DOTALL | re.MULTILINE,
+        )
+        assert moments
+        assert 0 < float(moments[1]) <= float(moments[2])
+    assert shown.count("TLS 1.3, both proven") == 2
+    assert "T* = max(rA, (rA + rB)/2) + r" in shown
+
+
+@pytest.mark.lab
+def test_fits_a_terminal(shown: str) -> None:
+    """Of 80 columns."""
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 @pytest.mark.lab
@@ -38,10 +65,22 @@ def test_a_terminal_without_unicode_gets_ascii() -> None:
 def test_without_namespaces_it_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Two processes on loopback still connect and exchange their files."""
+    """Two hosts and a coordinator on loopback still connect and exchange their files."""
     monkeypatch.setattr(lab, "why_unavailable", lambda: "no such thing here")
     assert _demo.show() == 0
-    shown = capsys.readouterr().out
-    assert "No namespaces here: no such thing here" in shown
-    assert "two processes on loopback" in shown
-    assert shown.count("same") == 2
+    told = capsys.readouterr().out
+    assert "No namespaces here: no such thing here" in told
+    assert "on loopback" in told
+    assert told.count("TLS 1.3, both proven") == 2
+    assert told.count("... same") == 2
+
+
+def test_a_secret_of_the_user_does_not_disturb_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It brings its own invite."""
+    monkeypatch.setattr(lab, "why_unavailable", lambda: "no such thing here")
+    monkeypatch.setitem(os.environ, "SIMOPEN_INVITE", "nonsense")
+    monkeypatch.setitem(os.environ, "SIMOPEN_SECRET", "nonsense")
+    assert _demo.show() == 0
+    assert capsys.readouterr().out.count("... same") == 2

@@ -5,6 +5,7 @@ import os
 import pty
 import termios
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from simopen.cli import _secret
 from simopen.cli._secret import Found, Sources, find_secret
 
 INVITE = Invite.new("kitchen", entropy=bytes(range(20)))
+PATIENCE = 5  # seconds
 TEXT = "twenty characters and more"
 
 
@@ -161,8 +163,9 @@ class Terminal:
 
         def answer() -> None:
             self.shown = os.read(self.master, 4096)
-            while self.echoes:  # until the question has turned it off
-                pass
+            end = time.monotonic() + PATIENCE
+            while self.echoes and time.monotonic() < end:  # until the question has turned it off
+                time.sleep(0.001)
             os.write(self.master, text)
 
         thread = threading.Thread(target=answer)
