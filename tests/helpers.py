@@ -38,6 +38,18 @@ def free_port() -> int:
     raise RuntimeError("all ports have been given out")
 
 
+def free_neighbours() -> int:
+    """A free port whose next one is free as well, as a coordinator likes them."""
+    while True:
+        port = free_port()
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port
+
+
 def open_sockets() -> set[str]:
     """The sockets this process has open, as the kernel names them."""
     found = set()

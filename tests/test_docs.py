@@ -24,6 +24,12 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", LAB, re.DOTALL | re.MULTILINE)
 
 
+def anchors(page: Path) -> set[str]:
+    """What links to the headings of a page end with."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-") for line in headings}
+
+
 def commands() -> list[str]:
     """The commands shown on the lab's page, continuation lines joined."""
     text = "".join(blocks("console")).replace("\\\n", "")
@@ -36,18 +42,17 @@ def test_generated_parts_are_current(page: Path) -> None:
     assert tables.renewed(page.read_text()) == page.read_text()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *ROOT.glob("*.md")], ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     """Every picture, file and heading that a page names is there."""
-    text = page.read_text()
-    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    anchors = {re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-") for line in headings}
-    for target in re.findall(r"\]\(([^)]*)\)", text):
+    for target in re.findall(r"\]\(([^)]*)\)", page.read_text()):
         name, _, anchor = target.partition("#")
-        if not name:
-            assert anchor in anchors
-        elif "://" not in name:
-            assert (page.parent / name).exists()
+        if "://" in name:
+            continue
+        there = page.parent / name if name else page
+        assert there.exists(), target
+        if anchor:
+            assert anchor in anchors(there), target
 
 
 def test_every_preset_has_a_row() -> None:

@@ -6,11 +6,13 @@ import json
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import anyio
 import pytest
 
+import simopen
 from benchmarks import connect
 from simopen import lab
 from tests.helpers import free_port, on_cpu
@@ -53,6 +55,27 @@ def test_the_commands_exist() -> None:
 async def run_pair(example: str, one: list[str], two: list[str]) -> dict[str, bytes]:
     """Run an example and its mirror image on loopback; what each printed."""
     a, b = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    return await run_both(example, [b, a, *one], [a, b, *two])
+
+
+async def run_meeting(
+    folder: Path, example: str, one: list[str], two: list[str], *, how: int = 0
+) -> dict[str, bytes]:
+    """Run an example twice through a coordinator on loopback; what each printed.
+
+    Where the program is told how it finds its peer goes before the arguments' place ``how``.
+    """
+    path = folder / "tea.invite"
+    path.write_text(simopen.Invite.new("tea").reveal() + "\n")
+    async with simopen.Coordinator("127.0.0.1:0") as coordinator:
+        where = [f"tcp://{coordinator.endpoints[0]}", str(path)]
+        return await run_both(
+            example, [*one[:how], *where, *one[how:]], [*two[:how], *where, *two[how:]]
+        )
+
+
+async def run_both(example: str, one: list[str], two: list[str]) -> dict[str, bytes]:
+    """Run an example twice at once; what each printed."""
     script = [sys.executable, str(ROOT / "examples" / example)]
     printed: dict[str, bytes] = {}
 
@@ -61,8 +84,8 @@ async def run_pair(example: str, one: list[str], two: list[str]) -> dict[str, by
         printed[name] = done.stdout
 
     async with anyio.create_task_group() as group:
-        group.start_soon(run, "one", [*on_cpu(0), *script, b, a, *one])
-        group.start_soon(run, "two", [*on_cpu(1), *script, a, b, *two])
+        group.start_soon(run, "one", [*on_cpu(0), *script, *one])
+        group.start_soon(run, "two", [*on_cpu(1), *script, *two])
     return printed
 
 
@@ -79,6 +102,28 @@ def test_send_file(tmp_path: Path) -> None:
     photo.write_bytes(bytes(range(256)) * 5000)
     printed = anyio.run(run_pair, "send_file.py", [str(photo)], [])
     assert printed == {"one": b"", "two": photo.read_bytes()}
+
+
+def test_hello_through_a_coordinator(tmp_path: Path) -> None:
+    """Each prints the other's line and that the stream is encrypted."""
+    for shown in anyio.run(run_meeting, tmp_path, "hello.py", [], []).values():
+        assert shown.startswith(b"hello from ")
+        assert b"encrypted" in shown
+
+
+def test_send_file_through_a_coordinator(tmp_path: Path) -> None:
+    """The file arrives as it was."""
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(bytes(range(256)) * 5000)
+    printed = anyio.run(run_meeting, tmp_path, "send_file.py", [str(photo)], [])
+    assert printed == {"one": b"", "two": photo.read_bytes()}
+
+
+def test_echo_through_a_coordinator(tmp_path: Path) -> None:
+    """Who asks gets the echo."""
+    meet = partial(run_meeting, how=2)
+    printed = anyio.run(meet, tmp_path, "echo.py", ["answer", "meet"], ["ask", "meet"])
+    assert printed == {"one": b"", "two": b"echo: is anybody there?\n"}
 
 
 @pytest.mark.lab

@@ -1,0 +1,241 @@
+"""What the pages on the rendezvous and on security show can be done; their numbers are right."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import anyio
+import pytest
+
+import simopen
+from simopen import _round
+from simopen.rendezvous import _seat, _tls_files, _url
+from simopen.rendezvous._candidates import LEAST_PORT, MOST_OFFERED
+from simopen.rendezvous._files import files_for
+from simopen.rendezvous.protocol import _limits
+from simopen.security import _secret
+from tests.helpers import free_neighbours, on_cpu
+from tests.rendezvous.certificates import write_certificate
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+RENDEZVOUS = (ROOT / "docs" / "rendezvous.md").read_text()
+SECURITY = (ROOT / "docs" / "security.md").read_text()
+PAGES = {"README.md": README, "rendezvous.md": RENDEZVOUS, "security.md": SECURITY}
+
+OPTIONS = simopen.PunchOptions()
+LIMITS = simopen.CoordinatorLimits()
+
+NUMBERS = [
+    (RENDEZVOUS, f"ports {_url.DEFAULT_PORT} and {_url.DEFAULT_PORT + 1}"),
+    (RENDEZVOUS, f"No delay is longer than {_limits.LONGEST_DELAY:g} seconds"),
+    (RENDEZVOUS, f"offered up to {MOST_OFFERED} addresses"),
+    (RENDEZVOUS, f"race, {_round.LANE_PACE * 1000:g} ms apart"),
+    (RENDEZVOUS, f"begin {OPTIONS.lane_delay:g} s (`lane_delay`) after"),
+    (RENDEZVOUS, f"ends after {OPTIONS.round_time:g} seconds (`round_time`)"),
+    (RENDEZVOUS, f"after {OPTIONS.rounds} (`rounds`)"),
+    (RENDEZVOUS, f"at most {_seat.AGAIN_LONGEST:g} seconds apart"),
+    (RENDEZVOUS, f"looked at every {_tls_files.LOOK_INTERVAL:g} seconds"),
+    (RENDEZVOUS, f"have {LIMITS.drain:g} seconds (`drain`)"),
+    (RENDEZVOUS, f"LimitNOFILE={files_for(LIMITS.connections)}"),
+    (RENDEZVOUS, f"at most {_limits.LARGEST_FRAME:,} bytes"),
+    (SECURITY, f"a port below {LEAST_PORT}"),
+    (SECURITY, f"on a port from {LEAST_PORT} up"),
+    (SECURITY, f"by up to {_limits.LONGEST_DELAY:g} seconds"),
+    (SECURITY, f"the {LIMITS.addresses:,} addresses"),
+    (SECURITY, f"{8 * _secret.MATERIAL_LENGTH} random bits"),
+    (SECURITY, f"`bytes`, at least {_secret.MIN_BYTES}"),
+    (SECURITY, f"text, at least {_secret.MIN_CHARACTERS} characters"),
+    (README, f"ports {_url.DEFAULT_PORT} and {_url.DEFAULT_PORT + 1}"),
+]
+
+
+@pytest.mark.parametrize(("page", "words"), NUMBERS, ids=[words for _, words in NUMBERS])
+def test_the_numbers_in_words(page: str, words: str) -> None:
+    """What the text says of a number is what the code has."""
+    assert words in " ".join(page.split())
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_calls_shown_can_be_made(page: str) -> None:
+    """Every call of simopen's in a program shown has arguments that go together."""
+    calls = [
+        (node.func.attr, node)
+        for block in re.findall(r"^```python\n(.*?)^```", PAGES[page], re.DOTALL | re.MULTILINE)
+        for node in ast.walk(ast.parse(block))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "simopen"
+    ]
+    assert calls or page == "security.md"
+    for name, call in calls:
+        keywords = {each.arg: ... for each in call.keywords if each.arg is not None}
+        inspect.signature(getattr(simopen, name)).bind(*call.args, **keywords)
+
+
+@cache
+def help_of(verb: str) -> str:
+    """What a command says of itself, in lines long enough for its options."""
+    return subprocess.run(
+        [sys.executable, "-m", "simopen", verb, "--help"],
+        env=os.environ | {"COLUMNS": "200"},
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_options_shown_exist(page: str) -> None:
+    """Every option of a command in the text is in the command's help."""
+    text = PAGES[page].replace("\\\n", "")
+    for verb, rest in re.findall(r"simopen (coordinator|connect|invite)\b([^`|\n]*)", text):
+        for option in re.findall(r" (--[a-z]+[a-z-]*)", rest):
+            assert f"{option} " in help_of(verb)
+
+
+# -- three terminals -------------------------------------------------------------------------------
+
+
+class Terminals:
+    """A folder with the examples, and a port for the coordinator in the place of 7337."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_neighbours()
+        (folder / "examples").symlink_to(ROOT / "examples")
+
+    def start(self, command: str, *, cpu: int = 0) -> subprocess.Popen[str]:
+        """Run a command line as typed, but for the port, with this Python's programs."""
+        command = command.replace("7337", str(self.port))
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return subprocess.Popen(
+            [*on_cpu(cpu), "sh", "-c", f"exec {command}" if command[0] != "(" else command],
+            cwd=self.folder,
+            env=os.environ | {"PATH": path},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *commands: str) -> list[str]:
+        """Run commands at once; what each printed and complained of."""
+        running = [self.start(command, cpu=cpu) for cpu, command in enumerate(commands)]
+        try:
+            return ["".join(each.communicate(timeout=60)) for each in running]
+        finally:
+            for each in running:
+                each.kill()
+
+    @contextmanager
+    def serving(self, command: str) -> Iterator[None]:
+        """Have a coordinator from when it has said that it listens."""
+        process = self.start(command)
+        with process:
+            try:
+                said = process.stderr if "simopen coordinator" in command else process.stdout
+                assert said is not None
+                for line in said:
+                    if "tcp://" in line:
+                        break
+                yield
+            finally:
+                process.terminate()
+                process.communicate()
+
+
+def typed(page: str, heading: str) -> list[str]:
+    """What is typed in the terminals of the coordinator and of both hosts, in order."""
+    part = PAGES[page].partition(f"{heading}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^(?:coordinator|one|two)\$ (.*)$", part, re.MULTILINE)
+
+
+def without_numbers(text: str) -> str:
+    """A text in which other ports and times make no difference."""
+    return re.sub(r"[\d.]+", "0", text)
+
+
+@pytest.mark.parametrize(
+    ("page", "heading"),
+    [
+        ("README.md", "## Two hosts in five minutes"),
+        ("rendezvous.md", "## Tutorial: three terminals on one machine"),
+    ],
+)
+def test_three_terminals(page: str, heading: str, tmp_path: Path) -> None:
+    """What is typed lets two hosts meet; once the coordinator is gone a call says so."""
+    terminals = Terminals(tmp_path)
+    serve, invite, one, two, *afterwards = typed(page, heading)
+    if "--listen" not in serve:
+        serve += " --listen 127.0.0.1:7337"  # all addresses are not a test's to open
+    with terminals.serving(serve):
+        terminals.run(invite)
+        for shown in terminals.run(one, two):
+            assert re.fullmatch(r"hello from .*\n127\.0\.0\.1:.*, encrypted\n", shown)
+    for shown in terminals.run(*afterwards):
+        assert without_numbers(shown) in without_numbers(RENDEZVOUS)
+    assert (tmp_path / "tea.invite").stat().st_mode & 0o077 == 0
+
+
+# -- programs --------------------------------------------------------------------------------------
+
+
+def program(name: str) -> str:
+    """A program of the page on the rendezvous that says of itself that it runs."""
+    found = re.search(
+        rf"^<!-- runs: {name} -->\n```python\n(.*?)^```", RENDEZVOUS, re.DOTALL | re.MULTILINE
+    )
+    assert found
+    return found[1]
+
+
+def test_a_coordinator_in_a_program(tmp_path: Path) -> None:
+    """The program that has one introduces two hosts."""
+    terminals = Terminals(tmp_path)
+    (tmp_path / "own.py").write_text(program("coordinator").replace("7337", str(terminals.port)))
+    (tmp_path / "tea.invite").write_text(simopen.Invite.new("tea").reveal())
+    hello = "python examples/hello.py tcp://127.0.0.1:7337 tea.invite"
+    with terminals.serving("python own.py"):
+        for shown in terminals.run(hello, hello):
+            assert "encrypted" in shown
+
+
+def test_a_coordinator_with_a_certificate_of_ones_own(tmp_path: Path) -> None:
+    """The program that trusts its own authority meets its like."""
+    certificate, key = write_certificate(tmp_path)
+    certificate.rename(tmp_path / "authority.pem")
+    (tmp_path / "tea.invite").write_text(simopen.Invite.new("tea").reveal())
+
+    async def meet() -> list[str]:
+        files = simopen.CertificateFiles(tmp_path / "authority.pem", key)
+        async with simopen.Coordinator("127.0.0.1:0", certificate=files) as coordinator:
+            terminals = Terminals(tmp_path)
+            text = program("tls").replace("coord.example:7337", str(coordinator.endpoints[0]))
+            (tmp_path / "call.py").write_text(text)
+            return await anyio.to_thread.run_sync(terminals.run, "python call.py", "python call.py")
+
+    for shown in anyio.run(meet):
+        assert "rendezvous='tls://127.0.0.1:" in shown
+
+
+@pytest.mark.lab
+@pytest.mark.usefixtures("require_lab")
+def test_behind_nats(tmp_path: Path) -> None:
+    """The commands for the lab let alice and bob meet behind their routers."""
+    _, _, part = RENDEZVOUS.partition("## How to try it behind NATs")
+    invite, run = re.findall(r"^\$ (.*)$", part.replace("\\\n", ""), re.MULTILINE)
+    terminals = Terminals(tmp_path)
+    terminals.run(invite)
+    (shown,) = terminals.run(run)
+    assert "alice  | echo: is anybody there?" in shown
+    assert "alice  | echo: is anybody there?" in part
