@@ -12,6 +12,7 @@ also kept in :attr:`Round.unproven`.
 from __future__ import annotations
 
 import itertools
+import math
 import socket
 import time
 from contextlib import suppress
@@ -179,7 +180,7 @@ class Round:
             Race(
                 [pair for _, pair in candidates],
                 self._waits([each for each, _ in candidates]),
-                self.options.round_syns,
+                self._most_syns(candidates),
             ),
             options=self.options,
             began=self.began,
@@ -210,6 +211,11 @@ class Round:
         """When the last SYN may leave."""
         until = self.fire_at + self.options.round_time * ROUND_GROWTH ** (self.number - 1)
         return until if self.give_up_at is None else min(until, self.give_up_at)
+
+    def _most_syns(self, candidates: Sequence[tuple[Candidate, Addresses]]) -> float:
+        """How many SYNs may leave; a peer on this very host is nobody that we could harm."""
+        here = all(numeric_address(each.remote.host).is_loopback for each, _ in candidates)
+        return math.inf if here else self.options.round_syns
 
     def _waits(self, candidates: Sequence[Candidate]) -> list[float]:
         """Seconds from each lane's predecessor to its own start."""
