@@ -48,16 +48,20 @@ demo: $(READY)  ## two hosts connect on this machine, seen packet by packet
 bench: $(READY)  ## the quick benchmarks; results go to benchmarks/results/
 	$(BIN)/python -m benchmarks.connect --quick
 	$(BIN)/python -m benchmarks.stream --quick
+	$(BIN)/python -m benchmarks.tls --quick
 	$(BIN)/python -m benchmarks.wire --quick
+	$(BIN)/python -m benchmarks.rendezvous
 	$(BIN)/python -m benchmarks.grid
 
 bench-full: $(READY)  ## the benchmarks with all their trials and the grid drawn; takes hours
 	$(BIN)/python -m benchmarks.connect
 	$(BIN)/python -m benchmarks.stream
+	$(BIN)/python -m benchmarks.tls
 	$(BIN)/python -m benchmarks.wire
 	$(BIN)/python -m benchmarks.waiting
 	$(BIN)/python -m benchmarks.concurrency
 	$(BIN)/python -m benchmarks.simulate
+	$(BIN)/python -m benchmarks.rendezvous --full
 	$(BIN)/python -m benchmarks.grid --full; met=$$?; \
 		$(BIN)/python -m benchmarks.heatmap && exit $$met
 
