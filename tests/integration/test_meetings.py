@@ -113,8 +113,13 @@ async def run(net: lab.Network, calls: dict[str, Call], often: int = 1) -> dict[
         call = dict(call)
         host = call.pop("via", net["server"].ipv4)
         url = f"tcp://[{host}]:{PORT}" if ":" in host else f"tcp://{host}:{PORT}"
-        backend = call.pop("backend", "asyncio")
-        found[name] = await net[name].call(meet, url, room, often, call, backend=backend)
+        loop = call.pop("loop", "asyncio")
+        found[name] = await net[name].call(
+            meet,
+            *(url, room, often, call),
+            backend="trio" if loop == "trio" else "asyncio",
+            backend_options={"use_uvloop": True} if loop == "uvloop" else {},
+        )
 
     async with anyio.create_task_group() as group:
         for name, (room, call) in calls.items():
@@ -148,12 +153,12 @@ async def test_every_pair_of_sites_meets_again_and_again(kinds: tuple[str, str])
         assert len({each["seen"][0] for each in outcomes}) == 3  # a fresh port each time
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
-async def test_ipv6_is_used_where_both_have_it(backend: str) -> None:
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop", "trio"])
+async def test_on_every_loop_with_both_families(loop: str) -> None:
     """Through two home routers, over one of the two families, whichever is there first."""
     sites = pair_of_sites("x", lab.preset("ipv6-router"), lab.preset("home-router"))
     async with network(sites) as net:
-        call: Call = ("room", {"backend": backend})
+        call: Call = ("room", {"loop": loop})
         found = await run(net, {"a-x": call, "b-x": call}, often=2)
     for outcomes in found.values():
         assert [each.get("received") for each in outcomes] == ["00", "01"]
@@ -248,6 +253,18 @@ async def test_nobody_comes() -> None:
         found = await run(net, calls)
     for (outcome,) in found.values():
         assert (outcome["error"], outcome["cause"]) == ("PeerNotFoundError", "nobody came")
+
+
+async def test_plain_text_where_it_is_asked_for() -> None:
+    """Without a secret two hosts meet as well, and what they hold says that it is bare."""
+    sites = pair_of_sites("x", lab.preset("home-router"), lab.preset("home-router-rst"))
+    options = simopen.PunchOptions(plaintext=True)
+    call: Call = ("room", {"secret": None, "options": options, "local": "0.0.0.0:0"})
+    async with network(sites) as net:
+        found = await run(net, {"a-x": call, "b-x": call}, often=2)
+    for outcomes in found.values():
+        assert [each.get("received") for each in outcomes] == ["00", "01"]
+        assert not any(each["encrypted"] for each in outcomes)
 
 
 async def test_loss_costs_time_and_not_the_meeting() -> None:
