@@ -21,7 +21,7 @@ from .net._stream import PeerStream
 from .punch import PunchOptions
 from .rendezvous._url import Rendezvous
 from .security._errors import SecretError
-from .security._secret import Invite, SecretLike, check_secret
+from .security._secret import Invite, Secret, SecretLike, check_secret, hold
 
 _DEFAULTS = PunchOptions()
 
@@ -140,6 +140,7 @@ async def connect_peer(  # noqa: PLR0913 - the whole product in one line
         RemoteProtocolError: What answers at ``rendezvous`` is no coordinator.
     """
     began = time.monotonic()
+    secret = None if secret is None else hold(secret)
     options = options or _DEFAULTS
     if rendezvous is None:
         if remote is None or local is None:
@@ -238,11 +239,9 @@ async def secure_stream(
         PeerTimeoutError: All of it took longer than ``timeout`` (a ``TimeoutError``).
     """
     began = time.monotonic()
+    secret = hold(secret)
     try:
-        try:
-            check_secret(secret)
-        except SecretError as error:
-            raise UsageError(str(error)) from None
+        secret = _checked(secret)
         return await secure(stream, secret=secret, began=began, timeout=_checked_timeout(timeout))
     except BaseException:
         await anyio.aclose_forcefully(stream)
@@ -277,8 +276,8 @@ class PeerConnectable(ByteStreamConnectable):
 
     async def connect(self) -> PeerStream:
         """Punch, as :func:`connect_peer`; not reaching the peer is ``anyio.ConnectionFailed``."""
-        arguments = {each.name: getattr(self, each.name) for each in fields(self)}
-        return await connect_peer(**arguments)
+        # No variable of this frame may hold the secret: a traceback could show it.
+        return await connect_peer(**{each.name: getattr(self, each.name) for each in fields(self)})
 
 
 def _direct_call(
@@ -305,14 +304,24 @@ def _checked_timeout(timeout: float | None) -> float | None:
     return timeout
 
 
-def _checked(secret: SecretLike | None) -> SecretLike | None:
+@overload
+def _checked(secret: None) -> None: ...
+
+
+@overload
+def _checked(secret: Invite | Secret) -> Invite | Secret: ...
+
+
+def _checked(secret: Invite | Secret | None) -> Invite | Secret | None:
     """A secret that can be used; an invite's string as the invite."""
     if secret is None:
         return None
     try:
         return check_secret(secret)
     except SecretError as error:
-        raise UsageError(str(error)) from None
+        trouble = str(error)
+    # Not where that was caught: it would bring frames along that have the secret.
+    raise UsageError(trouble)
 
 
 def _room(room: str | None, secret: SecretLike | None) -> str:

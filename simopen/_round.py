@@ -65,7 +65,7 @@ class Member:
     """
 
     keys: GroupKeys
-    tag: bytes
+    tag: bytes = field(repr=False)  # whoever knows it can take our seat
     identity: Identity
 
 

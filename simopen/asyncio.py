@@ -24,7 +24,7 @@ from ._events import OnEvent
 from .net._stream import PeerStream
 from .punch import PunchOptions
 from .rendezvous._url import Rendezvous
-from .security._secret import SecretLike
+from .security._secret import SecretLike, hold
 
 DEFAULT_LIMIT = 65536  # bytes; asyncio's own default for StreamReader
 
@@ -108,9 +108,11 @@ async def open_peer(  # noqa: PLR0913 - as simopen.connect_peer
         TypeError: As :func:`simopen.connect_peer`.
         SimopenError: As :func:`simopen.connect_peer`.
     """
+    secret = None if secret is None else hold(secret)
     loop = _running_loop()
     common: dict[str, Any] = {"timeout": timeout, "on_event": on_event, "options": options}
-    if remote is not None and local is not None and rendezvous is room is secret is None:
+    bare = all(each is None for each in (rendezvous, room, secret))
+    if remote is not None and local is not None and bare:
         return await _open_bare(await connect_peer_socket(remote, local=local, **common), limit)
     peer: dict[str, Any] = {"remote": remote, "local": local, "rendezvous": rendezvous}
     stream = await connect_peer(**peer, room=room, secret=secret, **common)

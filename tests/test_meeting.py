@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import SocketStream
 
 from simopen import (
     Cause,
@@ -37,18 +35,17 @@ from simopen import (
     WrongSecretError,
     connect_peer,
 )
-from simopen.net._addresses import endpoint_of
 from simopen.rendezvous import _seat
 from simopen.rendezvous.protocol import Bye, Introduce, Leave, Outcome, Ping, Result, Welcome
 from tests.helpers import free_port, no_socket_left
 from tests.rendezvous.clients import Client, join
 from tests.rendezvous.coordinators import (
-    BROKEN,
     INVITE,
     STRANGER,
     Guest,
     Peer,
     coordinator,
+    serve_tcp,
     url,
 )
 
@@ -56,29 +53,11 @@ pytestmark = pytest.mark.anyio
 
 QUICK = PunchOptions(rounds=2, round_time=0.05)
 
-Play = Callable[[SocketStream], Any]
-
 
 async def call(endpoint: Endpoint, **changes: Any) -> PeerStream:
     """A call through a coordinator."""
     arguments: dict[str, Any] = {"secret": INVITE, "options": QUICK, "timeout": 20} | changes
     return await connect_peer(rendezvous=url(endpoint), **arguments)
-
-
-@asynccontextmanager
-async def listening(play: Play) -> AsyncIterator[Endpoint]:
-    """Where a connection opens at the first SYN, and what is done with it."""
-
-    async def serve(stream: SocketStream) -> None:
-        async with stream:
-            with contextlib.suppress(*BROKEN):
-                await play(stream)
-
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    async with listener, anyio.create_task_group() as group:
-        group.start_soon(listener.serve, serve)
-        yield endpoint_of(listener.extra(SocketAttribute.raw_socket).getsockname())
-        group.cancel_scope.cancel()
 
 
 class Meeting:
@@ -136,7 +115,7 @@ async def test_a_call_from_the_join_to_the_stream() -> None:
     """The stream is proven and carries bytes; the report and the coordinator have the story."""
     honest, events = Honest(), list[Event]()
     with no_socket_left():
-        async with listening(honest.play) as endpoint:
+        async with serve_tcp(honest.play) as endpoint:
             meeting = Meeting(lambda guest, number: honest.introduce(guest, endpoint, number))
             async with coordinator(meeting) as at:
                 async with await call(at, on_event=events.append) as stream:
@@ -164,7 +143,7 @@ async def test_a_call_from_the_join_to_the_stream() -> None:
 async def test_a_round_that_fails_is_followed_by_another() -> None:
     """From a fresh port, with a fresh offer, in the same seat; and the second one connects."""
     honest = Honest()
-    async with listening(honest.play) as endpoint:
+    async with serve_tcp(honest.play) as endpoint:
 
         async def say(guest: Guest, number: int) -> None:
             nobody = Endpoint("127.0.0.1", free_port())
@@ -187,7 +166,7 @@ async def test_a_round_that_fails_is_followed_by_another() -> None:
 async def test_a_stranger_costs_a_round_not_the_call() -> None:
     """Who is introduced with another secret is nobody; the peer may come afterwards."""
     honest = Honest()
-    async with listening(honest.play) as endpoint:
+    async with serve_tcp(honest.play) as endpoint:
 
         async def say(guest: Guest, number: int) -> None:
             if number == 1:
@@ -281,7 +260,7 @@ async def unexpected(_: SocketStream) -> None:
 async def test_an_offer_of_another_secret_is_never_fired_at() -> None:
     """After all rounds it is a WrongSecretError, and not a SYN has left."""
     events: list[Event] = []
-    async with listening(unexpected) as endpoint:
+    async with serve_tcp(unexpected) as endpoint:
         error, meeting = await hostile(
             lambda _: Peer(STRANGER).offer(), endpoint, on_event=events.append
         )
@@ -294,14 +273,14 @@ async def test_an_offer_of_another_secret_is_never_fired_at() -> None:
 @pytest.mark.parametrize("garbage", [bytes(2096), b"\xff" * 2096])
 async def test_an_offer_that_is_none_is_never_fired_at(garbage: bytes) -> None:
     """It opens as little as another secret's."""
-    async with listening(unexpected) as endpoint:
+    async with serve_tcp(unexpected) as endpoint:
         error, _ = await hostile(lambda _: garbage, endpoint)
     assert isinstance(error, WrongSecretError)
 
 
 async def test_our_own_offer_is_recognised() -> None:
     """And never fired at."""
-    async with listening(unexpected) as endpoint:
+    async with serve_tcp(unexpected) as endpoint:
         error, meeting = await hostile(lambda guest: guest.join.offer, endpoint)
     assert isinstance(error, ReflectedOfferError)
     assert meeting.results == [Outcome.AUTH_FAILED] * 2
@@ -315,7 +294,7 @@ async def test_our_offer_of_the_round_before_is_recognised() -> None:
         offers.append(guest.join.offer)
         return offers[0]
 
-    async with listening(unexpected) as endpoint:
+    async with serve_tcp(unexpected) as endpoint:
         error, _ = await hostile(an_old_one, endpoint)
     assert isinstance(error, ReflectedOfferError)
 
@@ -347,7 +326,7 @@ THEIRS: list[bytes] = []
 
 
 @pytest.mark.parametrize("play", [swallow, babble, hang_up, pretend])
-async def test_an_old_offer_proves_nothing(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_old_offer_proves_nothing(play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """It opens, and whoever is met does not have its key: PeerProofError, after all rounds."""
     monkeypatch.setattr("simopen._round.PROOF_TIMEOUT", 0.1)
     monkeypatch.setattr("simopen._proving.PROOF_TIMEOUT", 0.1)
@@ -364,7 +343,7 @@ async def test_an_old_offer_proves_nothing(play: Play, monkeypatch: pytest.Monke
             if type(error).__name__ != "ProofError":
                 raise
 
-    async with listening(play_quietly) as endpoint:
+    async with serve_tcp(play_quietly) as endpoint:
         error, meeting = await hostile(replay, endpoint)
     assert isinstance(error, PeerProofError)
     assert meeting.results == [Outcome.AUTH_FAILED] * 2
@@ -450,7 +429,7 @@ async def test_two_introductions_at_once_are_none() -> None:
         both = [Introduce(round=n, delay=0.0, observed=(seen,), offer=offer) for n in (1, 2)]
         await guest.send(*both)
 
-    async with listening(unexpected) as endpoint:
+    async with serve_tcp(unexpected) as endpoint:
         seen = str(endpoint)
         async with coordinator(Meeting(say)) as at:
             with pytest.raises(RemoteProtocolError):
@@ -555,7 +534,7 @@ async def test_a_coordinator_that_is_lost_is_joined_again(
     monkeypatch.setattr(_seat, "AGAIN_FIRST", 0.01)
     monkeypatch.setattr(_seat, "FIRST_PATIENCE", 0.0)
     honest, events = Honest(), list[Event]()
-    async with listening(honest.play) as endpoint:
+    async with serve_tcp(honest.play) as endpoint:
 
         async def say(guest: Guest, number: int) -> None:
             if number == 1:
@@ -579,7 +558,7 @@ async def test_a_coordinator_that_is_lost_is_joined_again(
 async def test_losing_the_coordinator_after_the_introduction_changes_nothing() -> None:
     """It has done its work."""
     honest = Honest()
-    async with listening(honest.play) as endpoint:
+    async with serve_tcp(honest.play) as endpoint:
 
         async def say(guest: Guest, number: int) -> None:
             await honest.introduce(guest, endpoint, number)
@@ -657,7 +636,7 @@ async def test_an_exception_of_the_callback_ends_the_call(name: str) -> None:
             raise Enough
 
     with no_socket_left():
-        async with listening(honest.play) as endpoint:
+        async with serve_tcp(honest.play) as endpoint:
 
             async def say(guest: Guest, number: int) -> None:
                 nobody = Endpoint("127.0.0.1", free_port())
@@ -674,7 +653,7 @@ async def test_cancelled_whenever_it_may_be() -> None:
     port = free_port()
     options = PunchOptions(rounds=2, round_time=0.01)
     with no_socket_left():
-        async with listening(honest.play) as endpoint:
+        async with serve_tcp(honest.play) as endpoint:
 
             async def say(guest: Guest, number: int) -> None:
                 await guest.send(Ping(number=1))

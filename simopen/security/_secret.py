@@ -24,8 +24,8 @@ Invariants
 ==========
 
 - :func:`check_secret` refuses at once whatever :func:`derive_keys` would refuse.
-- The secret is in no ``repr`` and in no error; of a text that cannot be used not even the position
-  of the offending character is told.
+- The secret is in no ``repr``, no error and no variable of a call that waits (:class:`Secret`); of
+  a text that cannot be used not even the position of the offending character is told.
 - One spelling for each invite: what :meth:`Invite.parse` accepts, :meth:`Invite.reveal` returns.
 """
 
@@ -139,20 +139,54 @@ class Invite:
         return "<Invite>"
 
 
-SecretLike: TypeAlias = Invite | bytes | str
+class Secret:
+    """A secret on its way through our calls: no traceback that shows variables has it."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self, secret: bytes | str) -> None:
+        self._held = secret
+
+    @property
+    def stretched(self) -> bool:
+        """Whether its keys take a tenth of a second."""
+        return isinstance(self._held, str)
+
+    def checked(self) -> Invite | Secret:
+        """As :func:`check_secret`."""
+        invite = _checked(self._held)
+        return invite if isinstance(invite, Invite) else self
+
+    def group_keys(self) -> GroupKeys:
+        """The keys of a secret that was checked."""
+        if isinstance(self._held, str):
+            return _stretched(self._held)
+        return GroupKeys.from_material(self._held)
+
+    def __repr__(self) -> str:
+        return "<Secret>"
+
+
+SecretLike: TypeAlias = Invite | bytes | str | Secret
 """An invite, at least 16 random bytes, or a text: an invite's string or at least 20 characters."""
 
 
-def check_secret(secret: SecretLike) -> SecretLike:
+def hold(secret: SecretLike) -> Invite | Secret:
+    """Put away what a caller has given, unchecked; the first thing that a call does with it."""
+    return secret if isinstance(secret, Invite | Secret) else Secret(secret)
+
+
+def check_secret(secret: SecretLike) -> Invite | Secret:
     """Find out at once whether a secret can be used.
 
     Returns:
-        The secret; the invite, where it is the text of one.
+        The secret, put away; the invite, where it is the text of one.
 
     Raises:
         SecretError: It cannot; the text says what to do.
     """
-    return _checked(secret)
+    held = hold(secret)
+    return held.checked() if isinstance(held, Secret) else held
 
 
 async def derive_keys(secret: SecretLike) -> GroupKeys:
@@ -164,24 +198,18 @@ async def derive_keys(secret: SecretLike) -> GroupKeys:
     Raises:
         SecretError: The secret cannot be used; the text says what to do.
     """
-    match _checked(secret):
-        case Invite() as invite:
-            await anyio.lowlevel.checkpoint()
-            return invite.group_keys()
-        case bytes() as material:
-            await anyio.lowlevel.checkpoint()
-            return GroupKeys.from_material(material)
-        case text:
-            return await anyio.to_thread.run_sync(
-                _stretched, text, abandon_on_cancel=True, limiter=_limiter()
-            )
+    held = check_secret(secret)
+    if isinstance(held, Secret) and held.stretched:
+        return await anyio.to_thread.run_sync(
+            held.group_keys, abandon_on_cancel=True, limiter=_limiter()
+        )
+    await anyio.lowlevel.checkpoint()
+    return held.group_keys()
 
 
-def _checked(secret: object) -> SecretLike:
+def _checked(secret: object) -> Invite | bytes | str:
     """The secret if it can be used; an invite for the text of one."""
     match secret:
-        case Invite():
-            return secret
         case bytes():
             if secret.startswith(PREFIX.encode()):
                 raise SecretError("this invite is bytes: decode it and give the text")

@@ -92,17 +92,14 @@ Script = Callable[[Guest], Awaitable[object]]
 
 
 @asynccontextmanager
-async def coordinator(
-    script: Script, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+async def serve_tcp(
+    play: Callable[[SocketStream], Awaitable[object]], *, host: str = "127.0.0.1"
 ) -> AsyncIterator[Endpoint]:
-    """A coordinator that runs ``script`` with each of its clients, and hangs up after it."""
+    """An endpoint where a connection opens at the first SYN, and what is done with each."""
 
     async def serve(stream: SocketStream) -> None:
-        encrypted: ByteStream = stream
         try:
-            if tls is not None:
-                encrypted = await TLSStream.wrap(stream, ssl_context=tls, standard_compatible=False)
-            await script(Guest(encrypted))
+            await play(stream)
         except (OSError, AttributeError, *BROKEN):
             pass  # it has hung up; uvloop has no socket left then, not even to ask for its peer
         finally:
@@ -113,6 +110,21 @@ async def coordinator(
         group.start_soon(listener.serve, serve)
         yield endpoint_of(listener.extra(SocketAttribute.raw_socket).getsockname())
         group.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def coordinator(
+    script: Script, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Endpoint]:
+    """A coordinator that runs ``script`` with each of its clients, and hangs up after it."""
+
+    async def play(stream: ByteStream) -> None:
+        if tls is not None:
+            stream = await TLSStream.wrap(stream, ssl_context=tls, standard_compatible=False)
+        await script(Guest(stream))
+
+    async with serve_tcp(play, host=host) as endpoint:
+        yield endpoint
 
 
 def url(endpoint: Endpoint, scheme: str = "tcp") -> str:
