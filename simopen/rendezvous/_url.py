@@ -33,21 +33,25 @@ class Rendezvous:
         Raises:
             UsageError: It is not one of the forms above, or there is a context for ``tcp://``.
         """
+        self.endpoint  # noqa: B018 - parses
         if self.ssl_context is not None and not self.encrypted:
             raise UsageError(f"an ssl_context is for tls://, not for {self.url}")
-        self.endpoint  # noqa: B018 - parses
 
     @property
     def encrypted(self) -> bool:
         """Whether the connection to it is encrypted."""
-        return self.url.startswith("tls://")
+        return urlsplit(self.url).scheme == "tls"
 
     @property
     def endpoint(self) -> Endpoint:
         """Its host, a name or an address, and its port."""
-        parts = urlsplit(self.url)
-        rest = (parts.path.strip("/"), parts.query, parts.fragment, parts.username)
-        if parts.scheme not in _SCHEMES or not parts.hostname or any(rest):
+        try:
+            parts = urlsplit(self.url)
+            rest = (parts.path.strip("/"), parts.query, parts.fragment, "@" in parts.netloc)
+            usable = parts.scheme in _SCHEMES and parts.hostname and not any(rest)
+        except ValueError:  # its brackets hold no address
+            usable = False
+        if not usable:
             raise UsageError(
                 f'rendezvous {self.url!r} is not a coordinator: write "tcp://host:port" or '
                 '"tls://host:port"'
