@@ -48,7 +48,11 @@ def test_the_commands_exist() -> None:
         assert re.search(rf"^{''.join(verb)}:", makefile, re.MULTILINE)
     command = [sys.executable, "-m", "simopen", "connect", "--help"]
     shown = subprocess.run(command, capture_output=True, check=True, text=True).stdout
-    for option in set(re.findall(r"--(?:local|timeout|json)", README)):
+    lines = "".join(line for line in README.splitlines() if "simopen connect" in line)
+    options = re.findall(r"--[a-z][a-z-]*", lines)
+    options += re.findall(r"`(--(?:room|secret-file|invite-file|json))\b", README)
+    assert options
+    for option in options:
         assert option in shown
 
 
