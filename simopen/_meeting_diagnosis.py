@@ -12,6 +12,17 @@ if TYPE_CHECKING:
     from ._report import MeetingReport, PunchReport
 
 
+# What happens between the two hosts. What a direct call says of it is about the endpoints that the
+# caller has given; here nobody has given any.
+_BETWEEN = (
+    Cause.HALF_OPEN,
+    Cause.NOT_CONNECTING,
+    Cause.UNREACHABLE,
+    Cause.SILENCE,
+    Cause.MIXED,
+)
+
+
 def coordinator_unavailable(meeting: MeetingReport, reason: str) -> Diagnosis:
     """Nobody to introduce us.
 
@@ -86,6 +97,14 @@ def rounds_failed(meeting: MeetingReport, last: Diagnosis | None) -> Diagnosis:
         (True, False): "Our NAT gives",
         (False, True): "The peer's NAT gives",
     }.get((meeting.mapping == "varies", meeting.peer_mapping == "varies"))
+    if who is None and last.cause in _BETWEEN:
+        return replace(
+            last,
+            tried=tried,
+            explanation="The peer was there, and its SYNs and ours have not met: a NAT or firewall "
+            "on the way lets in less than it should, or the peer has stopped meanwhile",
+            advice="Try again; if it stays so, use IPv6 or another network on one side",
+        )
     if who is None:
         return replace(last, tried=tried)
     return Diagnosis(
