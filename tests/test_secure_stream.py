@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import anyio
@@ -26,6 +27,7 @@ from simopen import (
     WrongSecretError,
     secure_stream,
 )
+from simopen.security import _handshake
 from tests.helpers import free_port, no_socket_left
 from tests.net.conformance import PATIENCE, receive_exactly, stream_pair
 from tests.security.pairs import MemoryAttribute, MemoryStream, memory_pair
@@ -261,15 +263,42 @@ async def test_timeout(length: int) -> None:
 
 
 async def test_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a timeout nothing else ends it: the stream may be slower than any punched one."""
-    ends = memory_pair()
-    await both(*ends, SECRET)
-    near, far = memory_pair()
-    await far.send(bytes(ends[0].sent[:OFFER]))  # and then no TLS
-    monkeypatch.setattr(simopen._proving, "PROOF_TIMEOUT", 0.01)
-    with anyio.move_on_after(0.1) as scope:
-        await secure_stream(near, secret=SECRET)
-    assert scope.cancelled_caught
+    """Nothing but the timeout ends it: the stream may be slower than any punched one."""
+    deadlines = []
+    at_most = _handshake._at_most
+
+    def noting(seconds: float, otherwise: str) -> AbstractContextManager[None]:
+        deadlines.append(seconds)
+        return at_most(seconds, otherwise)
+
+    monkeypatch.setattr(_handshake, "_at_most", noting)
+    await both(*memory_pair(), SECRET)
+    assert deadlines == [math.inf] * 3  # TLS on both sides, and ACCEPT on one
+
+
+async def test_closed_before() -> None:
+    """A stream that is closed already is anyio's own error: nobody was there to prove anything."""
+    with no_socket_left():
+        async with stream_pair() as (near, _):
+            bare = near._transport
+            await bare.aclose()
+            with pytest.raises(anyio.ClosedResourceError):
+                await secure_stream(bare, secret=SECRET)
+
+
+async def test_slow_to_close() -> None:
+    """A stream that takes its time to close in order does not hold the error up."""
+
+    class Slow(MemoryStream):
+        async def aclose(self) -> None:
+            await super().aclose()
+            await anyio.sleep_forever()
+
+    stream = Slow(0)
+    stream.break_off()
+    with anyio.fail_after(PATIENCE), pytest.raises(PeerProofError):
+        await secure_stream(stream, secret=SECRET)
+    assert stream._closed
 
 
 @pytest.mark.parametrize(
