@@ -128,8 +128,7 @@ class PeerTransport(asyncio.Transport):
             self._cut_off(error)
 
     async def _receive_piece(self) -> bytes:
-        """What has come, empty at the end; waits while reading is paused."""
-        await self._unpaused.wait()
+        """What has come, empty at the end; kept back while reading is paused."""
         try:
             piece = await self._stream.receive(PIECE)
         except anyio.EndOfStream:
@@ -213,13 +212,11 @@ class PeerTransport(asyncio.Transport):
 
     async def _send_written(self) -> None:
         """Send until all is sent and the transport is closing."""
-        ended = False
         while True:
             while self._buffer:
                 await self._send_piece()
-            if self._eof and not ended:
-                await self._stream.send_eof()
-                ended = True
+            if self._eof:
+                await self._stream.send_eof()  # again and again, but once is all it does
             if self._closing:
                 return
             self._news.clear()
@@ -271,7 +268,6 @@ class PeerTransport(asyncio.Transport):
         """Close the stream, and only then tell the protocol."""
         self._closing = True  # also where the event loop is stopping and cancels everything
         self._receiver.cancel()
-        await asyncio.wait([self._receiver])
         if self._flushed:
             await self._stream.aclose()
         else:

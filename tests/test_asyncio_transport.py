@@ -15,7 +15,7 @@ from simopen._asyncio_transport import HIGH_WATER, PIECE, PeerTransport
 from simopen.security._tls import TlsStream
 from tests.conftest import LOOPS
 from tests.helpers import no_socket_left
-from tests.net.conformance import BIG, PATIENCE, receive_exactly, reset
+from tests.net.conformance import BIG, PATIENCE, receive_exactly, reset, stream_pair
 from tests.security.pairs import tls_over_tcp
 
 pytestmark = [
@@ -391,6 +391,23 @@ async def test_loop_that_stops() -> None:
         assert opened.is_closing()
         with pytest.raises(anyio.BrokenResourceError):
             await receive_exactly(far, PIECE + 1)
+
+
+async def test_over_a_bare_stream() -> None:
+    """A stream that is not encrypted is carried likewise: both ways, half-closed, to its end."""
+    with no_socket_left():
+        async with stream_pair() as (near, far):
+            recorder = Recorder()
+            opened = PeerTransport(near, recorder)
+            opened.write(b"question")
+            opened.write_eof()
+            assert await receive_exactly(far, 8) == b"question"
+            with pytest.raises(anyio.EndOfStream):
+                await far.receive()
+            await far.send(b"answer")
+            await until(lambda: recorder.received == b"answer")
+            reset(far.extra(SocketAttribute.raw_socket))
+            assert isinstance(await recorder.ended(), ConnectionResetError)
 
 
 # -- the rest --------------------------------------------------------------------------------------
