@@ -12,10 +12,7 @@ from simopen import Invite, UsageError
 from simopen.cli import _exit
 from simopen.cli._display import write_line
 
-_WHAT_NOW = (
-    "whoever has this can be the peer: hand it over where nobody listens, then on both hosts:\n"
-    "  simopen connect --rendezvous tcp://COORDINATOR    (asks for the invite)"
-)
+_WHAT_NOW = "keep it secret; on both hosts: simopen connect --rendezvous tcp://HOST"
 
 
 def print_invite(room: str) -> int:

@@ -4,9 +4,16 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
+from anyio.abc import Process
+from rich.console import Console
 
+import simopen
 from simopen import lab
 from simopen.cli import _demo
 
@@ -74,6 +81,31 @@ def test_without_namespaces_it_says_so(
     assert told.count("... same") == 2
 
 
+def test_its_invite_is_on_no_command_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Nor in an environment or in what is shown: it is in a file of the user's alone."""
+    invite = simopen.Invite.new("demo")
+    monkeypatch.setattr(simopen.Invite, "new", lambda _room: invite)
+    monkeypatch.setattr(lab, "why_unavailable", lambda: "no such thing here")
+    started: list[str] = []
+    modes: list[int] = []
+
+    async def open_process(command: Sequence[str], **files: Any) -> Process:
+        started.append(repr((command, files.get("env"))))
+        for each in map(anyio.Path, command):
+            if each.name == "invite":
+                modes.append((await each.stat()).st_mode & 0o777)  # noqa: PERF401 - awaits
+        return await original(command, **files)
+
+    original = anyio.open_process
+    monkeypatch.setattr(anyio, "open_process", open_process)
+    assert _demo.show() == 0
+    assert modes == [0o600, 0o600]
+    for text in (*started, *capfd.readouterr()):
+        assert invite.reveal() not in text
+
+
 def test_a_secret_of_the_user_does_not_disturb_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -83,3 +115,17 @@ def test_a_secret_of_the_user_does_not_disturb_it(
     monkeypatch.setitem(os.environ, "SIMOPEN_SECRET", "nonsense")
     assert _demo.show() == 0
     assert capsys.readouterr().out.count("... same") == 2
+
+
+def test_what_was_not_proven_is_a_failure(tmp_path: Path) -> None:
+    """Whatever the exit codes and the files say."""
+    sides = [_demo.Side(name, tmp_path, code=0) for name in "ab"]
+    for side in sides:
+        side.outgoing.write_bytes(b"")
+        side.incoming.write_bytes(b"")
+    assert _demo._verdict(Console(quiet=True), sides) == 1
+    for side in sides:
+        meeting = {"waited": 0.1}
+        report = {"elapsed": 0.2, "attempts": 1, "refusals": 0, "path": "IPv4", "encrypted": True}
+        side.events["connected"] = {"report": {**report, "meeting": meeting}}
+    assert _demo._verdict(Console(quiet=True), sides) == 0

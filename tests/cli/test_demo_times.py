@@ -13,7 +13,7 @@ HOSTS = {
     "server": Endpoint("10.77.2.1", 7337),
 }
 PROBED = Endpoint("10.77.2.1", 7338)
-ELSEWHERE = Endpoint("192.168.9.9", 40001)
+PRIVATE = {**HOSTS, "b": Endpoint("192.168.9.9", 40001)}  # as each sees itself
 SYN, ACK = Flags.SYN, Flags.ACK
 
 
@@ -34,8 +34,10 @@ class Capture:
         payload: int = 0,
     ) -> None:
         """One packet that leaves, and arrives where there is a second time."""
-        ends = HOSTS[sender], to or HOSTS[receiver]
-        stops = ((sender, OUT, *ends), (receiver, IN, *ends))
+        stops = (
+            (sender, OUT, PRIVATE[sender], to or HOSTS[receiver]),
+            (receiver, IN, HOSTS[sender], to or PRIVATE[receiver]),
+        )
         numbers = (1, 1, payload)
         made = trip(len(self.records), stops, times_ms, flags, numbers=numbers)
         self.records += made
@@ -56,7 +58,7 @@ def meeting(*, answered: bool = True) -> list[Record]:
     if answered:
         capture.packet("b", "a", (176.0, 206.0), SYN | ACK)
         capture.packet("a", "b", (177.0, 207.0), SYN | ACK)
-    capture.packet("a", "b", (246.0,), SYN, to=ELSEWHERE)
+    capture.packet("a", "b", (246.0,), SYN, to=PRIVATE["b"])
     capture.packet("server", "a", (300.0, 310.0), ACK, payload=9)
     return capture.records
 
@@ -83,6 +85,7 @@ def test_the_packets_are_on_the_same_clock() -> None:
     assert times is not None
     shown = [(step.flags, round(step.sent_at * 1000)) for step in times.steps]
     assert shown == [("SYN", 41), ("SYN", 42), ("SYN-ACK", 71), ("SYN-ACK", 72)]
+    assert times.elsewhere == 1
 
 
 @pytest.mark.parametrize(
