@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from simopen import Endpoint, LocalBindError
-from simopen.net import _interfaces
+from simopen.net import _interfaces, _sockets
 from simopen.net._interfaces import TRIES, Berth, host_addresses
 from tests.helpers import free_port, no_socket_left
 
@@ -69,7 +69,7 @@ async def test_another_port_is_tried_where_one_is_free_in_one_family_only(
 ) -> None:
     """A few times, and no socket of a try that failed is left."""
     left = failures
-    open_socket = _interfaces.open_punch_socket
+    open_socket = _sockets.open_punch_socket
 
     def fail_in_ipv6(family: socket.AddressFamily, local: Endpoint) -> socket.socket:
         nonlocal left
@@ -92,7 +92,7 @@ async def test_another_port_is_tried_where_one_is_free_in_one_family_only(
 @pytest.mark.parametrize("code", [errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL])
 async def test_a_host_without_ipv6(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """One family is enough, unless the caller has named both; none is an error."""
-    open_socket = _interfaces.open_punch_socket
+    open_socket = _sockets.open_punch_socket
     lacking = {socket.AF_INET6}
 
     def lack(family: socket.AddressFamily, local: Endpoint) -> socket.socket:
