@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
@@ -63,7 +62,6 @@ PARTING_TIMEOUT = 0.2  # seconds for a word to the coordinator; nobody waits lon
 _FAMILIES = {4: Family.IPV4, 6: Family.IPV6}
 
 
-@dataclass(frozen=True, slots=True)
 class LinkError(Exception):
     """Why there will be no introduction on this link.
 
@@ -73,9 +71,11 @@ class LinkError(Exception):
         malformed: Whether what it sent was not of the protocol.
     """
 
-    words: str
-    code: Code | None = None
-    malformed: bool = False
+    def __init__(self, words: str, *, code: Code | None = None, malformed: bool = False) -> None:
+        super().__init__(words)
+        self.words = words
+        self.code = code
+        self.malformed = malformed
 
 
 class Link:
