@@ -133,7 +133,7 @@ _SERVER = {
 }
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - as typing sees it, the two are imported above
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - typing sees the imports above
     if name not in _SERVER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = found = getattr(import_module(_SERVER[name]), name)
