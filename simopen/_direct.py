@@ -75,6 +75,7 @@ class DirectCall:
             timeout=self.timeout,
             announce=self.announce,
             prove=prover,
+            complete=lambda report: replace(report, encrypted=prover is not None),
         )
         return await punch.run()
 
@@ -97,7 +98,7 @@ class DirectCall:
             why = not_proven(error.report, str(failure))
             raise kind(report=error.report, diagnosis=why) from None
         assert prover.stream is not None  # noqa: S101 - or there were no socket
-        return PeerStream(prover.stream, replace(report, encrypted=True))
+        return PeerStream(prover.stream, report)
 
     async def _prover(self, secret: SecretLike) -> Prover:
         keys = await derive_keys(secret)

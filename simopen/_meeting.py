@@ -218,6 +218,7 @@ class Meeting:
                 self._began,
                 None if self._give_up_at is None else self._give_up_at - LAST_WORDS,
                 self._announce,
+                self._told,
             )
             stream = await self._try(round_, group)
             outcome = Outcome.AUTH_FAILED if round_.unproven else Outcome.FAILED
@@ -243,9 +244,7 @@ class Meeting:
             reason = str(error)
         else:
             self._connected = transport.extra(SocketAttribute.raw_socket)
-            return PeerStream(
-                transport, replace(report, meeting=self._told, elapsed=self._elapsed())
-            )
+            return PeerStream(transport, report)
         self._unproven += round_.unproven
         self._announce(RoundFailed(at=self._elapsed(), round=round_.number, reason=reason))
         return None

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from anyio.abc import ByteStream, TaskGroup
 
     from ._events import Event
-    from ._report import PunchReport
+    from ._report import MeetingReport, PunchReport
     from .punch import PunchOptions
     from .rendezvous._link import Link
     from .rendezvous.protocol import Introduced
@@ -82,6 +82,7 @@ class Round:
         began: When the call began, on :func:`time.monotonic`'s clock.
         give_up_at: When its time is over, likewise, or None.
         announce: Takes every event.
+        told: What the coordinator has to do with it, for the report.
         unproven: Why connections were not handed over.
     """
 
@@ -93,6 +94,7 @@ class Round:
     began: float
     give_up_at: float | None
     announce: Callable[[Event], None]
+    told: MeetingReport
     unproven: list[SecurityError] = field(default_factory=list)
 
     @property
@@ -141,6 +143,11 @@ class Round:
                 found.append((candidate, numeric_pair(family, local, candidate.remote)))
         return found
 
+    def most_syns(self, candidates: Sequence[tuple[Candidate, Addresses]]) -> float:
+        """How many SYNs may leave; a peer on this very host is nobody that we could harm."""
+        here = all(numeric_address(each.remote.host).is_loopback for each, _ in candidates)
+        return math.inf if here else self.options.round_syns
+
     async def punch(
         self,
         peer: OfferBody,
@@ -172,6 +179,11 @@ class Round:
             if isinstance(event, PunchAttempt) and (event.lane, event.number) == (0, 1):
                 group.start_soon(get_ready)  # now that the first SYN is out
 
+        def complete(report: PunchReport) -> PunchReport:
+            kind = next(each.kind for each, pair in candidates if pair.remote == report.remote)
+            encrypted = prover.stream is not None
+            return replace(report, path=kind.value, encrypted=encrypted, meeting=self.told)
+
         until = self._until()
         end = until + PROOF_TIMEOUT  # the peer may choose another connection until then
         prover = Prover(prepare, end=end, began=self.began, announce=self.announce)
@@ -180,18 +192,17 @@ class Round:
             Race(
                 [pair for _, pair in candidates],
                 self._waits([each for each, _ in candidates]),
-                self._most_syns(candidates),
+                self.most_syns(candidates),
             ),
             options=self.options,
             began=self.began,
             timeout=until - self.began,
             announce=announce,
             prove=None if self.options.plaintext else prover,
+            complete=complete,
         )
         await anyio.sleep(max(0.0, self.fire_at - time.monotonic()))
         sock, report = await punch.run()
-        kind = next(each.kind for each, pair in candidates if pair.remote == report.remote)
-        report = replace(report, path=kind.value, encrypted=prover.stream is not None)
         return prover.stream or TcpStream(sock), report
 
     def _handshake(self, peer: OfferBody) -> Handshake:
@@ -211,11 +222,6 @@ class Round:
         """When the last SYN may leave."""
         until = self.fire_at + self.options.round_time * ROUND_GROWTH ** (self.number - 1)
         return until if self.give_up_at is None else min(until, self.give_up_at)
-
-    def _most_syns(self, candidates: Sequence[tuple[Candidate, Addresses]]) -> float:
-        """How many SYNs may leave; a peer on this very host is nobody that we could harm."""
-        here = all(numeric_address(each.remote.host).is_loopback for each, _ in candidates)
-        return math.inf if here else self.options.round_syns
 
     def _waits(self, candidates: Sequence[Candidate]) -> list[float]:
         """Seconds from each lane's predecessor to its own start."""

@@ -103,6 +103,7 @@ class Punch:
         announce: Takes every event.
         prove: The prover; gets the lane's number and its socket, which stays the lane's. It bounds
             its own time.
+        complete: Adds to the report of a connection what the caller knows.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class Punch:
         timeout: float | None,
         announce: Callable[[Event], None],
         prove: Callable[[int, socket.socket], Awaitable[Verdict]] | None = None,
+        complete: Callable[[PunchReport], PunchReport] = lambda report: report,
     ) -> None:
         pairs = self._pairs = race.pairs
         self._options = options
@@ -123,6 +125,7 @@ class Punch:
         self._waits = race.waits or [options.lane_delay] * len(pairs)
         self._most = race.most / len(pairs)
         self._prove = prove
+        self._complete = complete
         self._runners: list[LaneRunner] = []
         self._chosen: tuple[LaneRunner, PunchReport] | None = None
         self._error: BaseException | None = None
@@ -148,6 +151,7 @@ class Punch:
             self._open_lanes()
             self._announce_start()
             winner, report = await self._connect()
+            report = self._complete(report)
             self._call.announce(PunchConnected(at=report.elapsed, report=report))
             _sockets.keep(winner.sock)
         except BaseException:
