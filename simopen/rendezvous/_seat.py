@@ -96,13 +96,15 @@ class Seat:
         wait = AGAIN_FIRST
         while True:
             link = await self._open_link(group)
+            began = time.monotonic()
             if await link.welcomed():
-                wait = AGAIN_FIRST
                 self._ever_welcomed = True
                 self._on_joined(tuple(link.observed.values()))
             try:
                 introduction = await link.introduced()
             except LinkError as end:
+                if time.monotonic() - began > AGAIN_LONGEST:
+                    wait = AGAIN_FIRST  # not for being welcomed: it may drop us each time
                 await self._pause(end, wait)
                 wait = min(2 * wait, AGAIN_LONGEST)
             else:
