@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import anyio
 import pytest
@@ -31,16 +32,15 @@ pytestmark = pytest.mark.anyio
 Play = Callable[[SocketStream], Awaitable[object]]
 
 
-async def call(at: Endpoint, invite: Invite = INVITE, **changes: object) -> PeerStream:
+async def call(at: Endpoint, invite: Invite = INVITE, **changes: Any) -> PeerStream:
     """A call in direct mode to where somebody listens, which for the engine is a peer."""
-    timeout = changes.pop("timeout", 5.0)
-    return await connect_peer(
-        str(at),
-        local=f"127.0.0.1:{free_port()}",
-        secret=invite,
-        timeout=timeout,  # type: ignore[arg-type]
-        **changes,  # type: ignore[arg-type]
-    )
+    arguments: dict[str, Any] = {
+        "local": f"127.0.0.1:{free_port()}",
+        "secret": invite,
+        "timeout": 5.0,
+    } | changes
+    stream: PeerStream = await connect_peer(str(at), **arguments)
+    return stream
 
 
 def secured(invite: Invite) -> Play:
