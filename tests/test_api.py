@@ -11,9 +11,15 @@ import pytest
 
 import simopen
 from simopen import Cause, NameResolutionError, PeerConnectable, PeerTimeoutError, UsageError
+from simopen.rendezvous.protocol import Code, Reject
+from simopen.security._secret import check_secret
 from tests.helpers import free_port, no_socket_left
+from tests.rendezvous.coordinators import Guest, coordinator, url
 
 pytestmark = pytest.mark.anyio
+
+SECRET = b"0123456789abcdef"
+INVITE = simopen.Invite.new("kitchen")
 
 
 @pytest.mark.parametrize(
@@ -40,6 +46,100 @@ async def test_missing_arguments_are_a_type_error() -> None:
     """Direct mode without ``local`` is no call at all."""
     with pytest.raises(TypeError, match="local"):
         await simopen.connect_peer("127.0.0.1:40000")  # type: ignore[call-overload]
+
+
+MEET = "tcp://127.0.0.1:40000"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({}, "remote and local, or rendezvous"),
+        ({"local": "127.0.0.1:40000"}, "remote and local, or rendezvous"),
+        ({"room": "r", "secret": SECRET}, "remote and local, or rendezvous"),
+        ({"remote": "127.0.0.1:40000", "local": "0.0.0.0:40001", "room": "r"}, "a room is at"),
+        ({"remote": "127.0.0.1:40000", "rendezvous": MEET, "secret": INVITE}, "exclude each other"),
+        ({"rendezvous": MEET, "secret": SECRET}, "give the room"),
+        ({"rendezvous": MEET, "room": "r"}, "needs a secret"),
+        ({"rendezvous": MEET}, "give the room"),
+    ],
+)
+async def test_wrong_combinations_are_a_type_error(arguments: dict[str, Any], words: str) -> None:
+    """They say what goes together, and nothing was opened."""
+    events: list[simopen.Event] = []
+    with no_socket_left(), pytest.raises(TypeError, match=words):
+        await simopen.connect_peer(**arguments, on_event=events.append)
+    assert not events
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"rendezvous": "http://127.0.0.1"}, "not a coordinator"),
+        ({"room": ""}, "a room has a name"),
+        ({"room": 7}, "a room has a name"),
+        ({"room": "garage", "secret": INVITE}, "another room"),
+        ({"secret": "too short"}, "20 characters"),
+        ({"secret": b"too short"}, "at least 16"),
+        ({"secret": INVITE.reveal()[:-1]}, "copy it once more"),
+        ({"secret": 7}, "not int"),
+        ({"timeout": 0}, "timeout"),
+        ({"local": "127.0.0.1"}, "local"),
+        ({"local": "127.0.0.1:2-1"}, "run backwards"),
+    ],
+)
+async def test_what_cannot_be_used_is_told_at_once(changes: dict[str, Any], words: str) -> None:
+    """A UsageError that names the argument, before any socket is opened."""
+    arguments: dict[str, Any] = {"rendezvous": MEET, "room": "kitchen", "secret": SECRET}
+    with no_socket_left(), pytest.raises(UsageError, match=words):
+        await simopen.connect_peer(**(arguments | changes))
+
+
+@pytest.mark.parametrize(
+    ("secret", "room"),
+    [(INVITE, None), (INVITE, "kitchen"), (INVITE.reveal(), None), (SECRET, "kitchen")],
+    ids=["invite", "invite-and-room", "invite-text", "bytes"],
+)
+async def test_a_room_and_a_secret(secret: simopen.SecretLike, room: str | None) -> None:
+    """The tag is that of the room and the secret, however they are given."""
+    tags: list[bytes] = []
+
+    async def refuse(guest: Guest) -> None:
+        await guest.welcome()
+        tags.append(guest.join.tag)
+        await guest.send(Reject(code=Code.ROOM_FULL))
+
+    async with coordinator(refuse) as at:
+        with pytest.raises(simopen.RoomFullError):
+            await simopen.connect_peer(rendezvous=url(at), room=room, secret=secret)
+        with pytest.raises(simopen.RoomFullError):
+            await PeerConnectable(
+                rendezvous=simopen.Rendezvous(url(at)), room=room, secret=secret
+            ).connect()
+    keys = check_secret(secret).group_keys()
+    assert tags == [keys.room_tag("kitchen")] * 2
+
+
+async def test_plaintext_is_warned_of() -> None:
+    """Where the call is, and each time."""
+    options = simopen.PunchOptions(plaintext=True)
+    arguments: dict[str, Any] = {"rendezvous": MEET, "room": "kitchen", "options": options}
+    for secret in (None, SECRET):
+        with (
+            pytest.warns(RuntimeWarning, match="neither encrypted nor authenticated") as caught,
+            pytest.raises(UsageError),
+        ):
+            await simopen.connect_peer(**arguments, secret=secret, timeout=-1)
+        assert caught[0].filename == __file__
+
+
+def test_a_connectable_does_not_show_its_secret() -> None:
+    """Neither as a text nor as bytes."""
+    for secret in (SECRET, INVITE.reveal(), INVITE):
+        shown = repr(PeerConnectable(rendezvous=MEET, room="kitchen", secret=secret))
+        assert "kitchen" in shown
+        assert repr(SECRET)[2:10] not in shown
+        assert INVITE.reveal()[20:30] not in shown
 
 
 async def test_a_name_that_does_not_resolve() -> None:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import pytest
 
-from simopen import Endpoint, PunchReport
+from simopen import Endpoint, MeetingReport, PunchReport
 from simopen._report import count, format_seconds
 
 REPORT = PunchReport(
@@ -25,9 +26,31 @@ def test_one_line_for_a_person() -> None:
     )
 
 
-def test_survives_pickling() -> None:
+MET = replace(
+    REPORT,
+    path="hairpin",
+    encrypted=True,
+    meeting=MeetingReport(rendezvous="tls://meet.example", rounds=3, observed=(REPORT.local,)),
+)
+
+
+@pytest.mark.parametrize(
+    ("report", "ending"),
+    [
+        (MET, "hairpin, 42.3 ms, 1,204 SYNs, 1 refusal, 2 refreshes, 3 rounds, encrypted"),
+        (replace(MET, encrypted=False), "2 refreshes, 3 rounds"),
+        (replace(MET, meeting=MeetingReport(rendezvous="", rounds=1)), "2 refreshes, encrypted"),
+    ],
+)
+def test_one_line_after_a_rendezvous(report: PunchReport, ending: str) -> None:
+    """The way it took, the rounds where there were several, and whether it is encrypted."""
+    assert str(report).endswith(ending)
+
+
+@pytest.mark.parametrize("report", [REPORT, MET])
+def test_survives_pickling(report: PunchReport) -> None:
     """A report travels between processes."""
-    assert pickle.loads(pickle.dumps(REPORT)) == REPORT  # noqa: S301 - our own bytes
+    assert pickle.loads(pickle.dumps(report)) == report  # noqa: S301 - our own bytes
 
 
 def test_is_frozen() -> None:
