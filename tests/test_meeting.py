@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,7 +40,7 @@ from simopen import (
 from simopen._round import Round
 from simopen.rendezvous import _seat
 from simopen.rendezvous.protocol import Bye, Introduce, Leave, Outcome, Ping, Result, Welcome
-from tests.helpers import free_port, no_socket_left
+from tests.helpers import free_port, no_socket_left, on_cpu
 from tests.rendezvous.clients import Client, join
 from tests.rendezvous.coordinators import (
     INVITE,
@@ -51,6 +53,27 @@ from tests.rendezvous.coordinators import (
 )
 
 pytestmark = pytest.mark.anyio
+
+PROGRAM = """
+import anyio, json, simopen, sys
+
+async def main():
+    invite = simopen.Invite.parse(sys.stdin.read())
+    async with await simopen.connect_peer(
+        rendezvous=sys.argv[1], secret=invite, timeout=20
+    ) as stream:
+        local, remote = str(stream.report.local), str(stream.report.remote)
+        await stream.send(local.encode())
+        heard = (await stream.receive()).decode()
+        await stream.send_eof()
+        try:
+            await stream.receive()
+        except anyio.EndOfStream:
+            told = dict(local=local, remote=remote, heard=heard, encrypted=stream.report.encrypted)
+            print(json.dumps(told))
+
+anyio.run(main)
+"""
 
 QUICK = PunchOptions(rounds=2, round_time=0.05)
 
@@ -139,6 +162,28 @@ async def test_a_call_from_the_join_to_the_stream() -> None:
             "proof.started",
             "punch.connected",
         ]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+async def test_two_programs_meet(host: str) -> None:
+    """The very same line on both sides, a real coordinator between them, and bytes both ways."""
+    said: list[dict[str, Any]] = []
+
+    async def run(cpu: int, at: Endpoint) -> None:
+        line = [*on_cpu(cpu), sys.executable, "-c", PROGRAM, url(at)]
+        done = await anyio.run_process(line, input=INVITE.reveal().encode(), stderr=None)
+        said.append(json.loads(done.stdout))
+
+    async with Coordinator(f"{host}:0") as server:
+        (at,) = server.endpoints
+        async with anyio.create_task_group() as group:
+            group.start_soon(run, 0, at)
+            group.start_soon(run, 1, at)
+    one, other = said
+    assert (one["local"], one["remote"]) == (other["remote"], other["local"])
+    assert (one["heard"], other["heard"]) == (other["local"], one["local"])
+    assert one["encrypted"]
+    assert other["encrypted"]
 
 
 async def test_a_round_that_fails_is_followed_by_another() -> None:
