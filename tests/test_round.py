@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import anyio
 import pytest
 from anyio.abc import ByteStream
 
-from simopen import Endpoint, Event, PeerConnectError, PeerTimeoutError, PunchOptions
+from simopen import Endpoint, Event, MeetingReport, PeerConnectError, PeerTimeoutError, PunchOptions
 from simopen._round import LANE_PACE, Member, Round
 from simopen.net._stream import TcpStream
 from simopen.rendezvous._candidates import Candidate, Kind
@@ -51,6 +52,7 @@ def introduced(
         "began": now,
         "give_up_at": None,
         "announce": lambda _: None,
+        "told": MeetingReport(rendezvous="tcp://127.0.0.1"),
     }
     introduction = Introduced(
         round=1,
@@ -176,6 +178,7 @@ async def test_a_peer_is_met(*, plaintext: bool) -> None:
     assert isinstance(stream, TcpStream if plaintext else TlsStream)
     assert report.encrypted is not plaintext
     assert (report.path, report.remote) == ("local network", at)
+    assert report.meeting is round_.told
 
 
 async def test_nothing_leaves_before_the_moment_that_was_agreed_on() -> None:
@@ -209,15 +212,14 @@ async def test_a_round_ends_with_the_call() -> None:
     assert time.monotonic() - end < 1
 
 
-async def test_all_endpoints_share_the_rounds_syns() -> None:
-    """However many there are."""
-    events: list[Event] = []
-    here = ("127.0.0.1", free_port())
-    options = PunchOptions(round_time=0.2, round_syns=30)
-    round_, _ = introduced(Peer(), Endpoint(*here), options=options, announce=events.append)
-    with failing(PeerTimeoutError):
-        await fire(round_)
-    assert sum(event.name == "punch.attempt" for event in events) == 30
+async def test_only_a_peer_on_this_very_host_has_no_limit() -> None:
+    """It is nobody that we could harm; one endpoint elsewhere, and all share the limit."""
+    round_, _ = introduced(Peer(), "127.0.0.1:5000")
+    here = round_.candidates(round_.open_offer())
+    elsewhere = [(Candidate(Endpoint("192.0.2.1", 5000), Kind.IPV4, late=False), here[0][1])]
+    assert round_.most_syns(here) == math.inf
+    for candidates in (elsewhere, here + elsewhere):
+        assert round_.most_syns(candidates) == OPTIONS.round_syns
 
 
 async def test_a_stranger_on_the_port_is_no_peer() -> None:
