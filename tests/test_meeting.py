@@ -42,7 +42,7 @@ from simopen.net._interfaces import host_addresses
 from simopen.rendezvous import _seat
 from simopen.rendezvous.protocol import Bye, Introduce, Leave, Outcome, Ping, Result, Welcome
 from tests.helpers import free_port, no_socket_left, on_cpu
-from tests.rendezvous.clients import Client, join
+from tests.rendezvous.clients import Client, join, until
 from tests.rendezvous.coordinators import (
     INVITE,
     STRANGER,
@@ -703,6 +703,47 @@ async def test_an_exception_of_the_callback_ends_the_call(name: str) -> None:
             async with coordinator(Meeting(say)) as at:
                 with pytest.raises(Enough):
                     await call(at, on_event=fail)
+
+
+@pytest.mark.parametrize("ended_by", ["failure", "time", "cancellation"])
+async def test_the_seat_is_given_up(ended_by: str) -> None:
+    """In words, so that the room is free at once, however the call ends."""
+
+    async def say(guest: Guest, _number: int) -> None:
+        if ended_by == "failure":
+            await guest.introduce(Peer().offer(), "127.0.0.1:80")
+
+    meeting = Meeting(say)
+    options = PunchOptions(rounds=1)
+    async with coordinator(meeting) as at:
+        with anyio.move_on_after(0.1 if ended_by == "cancellation" else 10):
+            with pytest.raises(PeerConnectError):
+                await call(at, options=options, timeout=0.1 if ended_by == "time" else 20)
+            assert ended_by != "cancellation"
+        await until(lambda: meeting.left == 1)
+
+
+@pytest.mark.parametrize("ended_by", ["time", "cancellation"])
+async def test_a_connection_that_comes_too_late_is_dropped(
+    ended_by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the call ends between the proof and the hand-over nobody has the stream."""
+    honest, reported = Honest(), anyio.Event()
+
+    async def hang(*_: object) -> None:
+        reported.set()
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr(_seat.Seat, "report", hang)
+    with no_socket_left():
+        async with serve_tcp(honest.play) as endpoint:
+            meeting = Meeting(lambda guest, number: honest.introduce(guest, endpoint, number))
+            async with coordinator(meeting) as at:
+                with anyio.move_on_after(0.3 if ended_by == "cancellation" else 10) as scope:
+                    with pytest.raises(PeerTimeoutError):
+                        await call(at, timeout=0.3 if ended_by == "time" else 20)
+                assert scope.cancelled_caught is (ended_by == "cancellation")
+    assert reported.is_set()
 
 
 async def test_cancelled_whenever_it_may_be() -> None:

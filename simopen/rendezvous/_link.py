@@ -115,13 +115,16 @@ class Link:
         self._welcomed = anyio.Event()
         self._news = anyio.Event()
         self._introduction: Introduced | None = None
-        self._scope = anyio.CancelScope()
+        self._scope = anyio.CancelScope(shield=True)
         self._closed = anyio.Event()
 
     # -- for its owner ---------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Hold the connections until :meth:`close`."""
+        """Hold the connections until :meth:`close`.
+
+        Nothing else ends it: whoever is cancelled can still say that the seat is free.
+        """
         try:
             with self._scope:
                 await self._connect_all()

@@ -119,9 +119,11 @@ class Seat:
             await previous.closed()
         self._link = link = self._new_link()
         group.start_soon(link.run)
-        await link.welcomed()
-        if previous is not None:
-            await previous.close(leave=False)
+        try:
+            await link.welcomed()
+        finally:
+            if previous is not None:
+                await previous.close(leave=False)
         return link
 
     async def report(self, outcome: Outcome, introduction: Introduced) -> None:
