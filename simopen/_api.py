@@ -12,7 +12,7 @@ import anyio
 from anyio.abc import ByteStream, ByteStreamConnectable
 
 from ._direct import DirectCall
-from ._endpoints import EndpointsLike, parse_endpoints
+from ._endpoints import Candidate, EndpointsLike, literal_address, parse_endpoints
 from ._errors import UsageError
 from ._events import OnEvent
 from ._securing import secure
@@ -158,7 +158,7 @@ async def connect_peer(  # noqa: PLR0913 - the whole product in one line
         rendezvous if isinstance(rendezvous, Rendezvous) else Rendezvous(rendezvous),
         room=_room(room, secret),
         secret=_wanted(secret, options),
-        local=None if local is None else parse_endpoints(local, role="local", any_port=True),
+        local=None if local is None else _own_ends(local),
         began=began,
         timeout=_checked_timeout(timeout),
         options=options,
@@ -298,6 +298,20 @@ def _direct_call(
     )
 
 
+def _own_ends(local: EndpointsLike) -> tuple[Candidate, ...]:
+    """Our endpoints for a rendezvous: addresses, one of a family, all with the same ports."""
+    found = parse_endpoints(local, role="local", any_port=True)
+    addresses = [literal_address(ends[0].host) for ends in found]
+    if None in addresses:
+        raise UsageError("with a rendezvous local is an address, or a wildcard, not a name")
+    families = {address.version for address in addresses if address is not None}
+    if len(families) < len(found):
+        raise UsageError("local has several addresses of one family: give one of each")
+    if len({tuple(end.port for end in ends) for ends in found}) > 1:
+        raise UsageError("local has other ports in one family than in the other: give the same")
+    return found
+
+
 def _checked_timeout(timeout: float | None) -> float | None:
     if timeout is not None and not timeout > 0:
         raise UsageError(f"timeout must be more than 0 seconds or None, not {timeout!r}")
@@ -334,6 +348,8 @@ def _room(room: str | None, secret: SecretLike | None) -> str:
     found = invited if room is None else room
     if not isinstance(found, str) or not found:
         raise UsageError(f"a room has a name, not {found!r}")
+    if any("\ud800" <= character <= "\udfff" for character in found):
+        raise UsageError("the room's name holds something that UTF-8 cannot write")
     return found
 
 

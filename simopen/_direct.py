@@ -15,9 +15,9 @@ import anyio
 
 from ._diagnosis import name_not_resolved
 from ._endpoints import Candidate, literal_address
-from ._errors import NameResolutionError, PeerConnectError, PeerTimeoutError
+from ._errors import NameResolutionError, PeerConnectError, PeerProofError, PeerTimeoutError
 from ._events import PunchFailed
-from ._meeting_diagnosis import not_proven
+from ._meeting_diagnosis import no_time_for_keys, not_proven
 from ._proving import Prover, authentication_error
 from ._report import PunchReport
 from .net._addresses import Addresses, UnresolvedError
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from ._telemetry import Telemetry
     from .punch import PunchOptions
+    from .security._keys import GroupKeys
     from .security._secret import SecretLike
 
 
@@ -92,16 +93,12 @@ class DirectCall:
         try:
             _, report = await self.socket(prover)
         except PeerConnectError as error:
-            if not prover.failures:
-                raise
-            kind, failure = authentication_error(prover.failures)
-            why = not_proven(error.report, str(failure))
-            raise kind(report=error.report, diagnosis=why) from None
+            raise _told(error, prover) from None
         assert prover.stream is not None  # noqa: S101 - or there were no socket
         return PeerStream(prover.stream, report)
 
     async def _prover(self, secret: SecretLike) -> Prover:
-        keys = await derive_keys(secret)
+        keys = await self._keys(secret)
         identity = Identity.generate()
         nomination = Nomination()
 
@@ -118,6 +115,14 @@ class DirectCall:
         end = None if self.timeout is None else self.began + self.timeout
         return Prover(prepare, end=end, began=self.began, announce=self.announce)
 
+    async def _keys(self, secret: SecretLike) -> GroupKeys:
+        with anyio.move_on_after(self._time_left()):
+            return await derive_keys(secret)
+        report = self._nothing_sent()
+        diagnosis = no_time_for_keys(report)
+        self.announce(PunchFailed(at=report.elapsed, report=report, diagnosis=diagnosis))
+        raise PeerTimeoutError(report=report, diagnosis=diagnosis)
+
     async def _resolve(self) -> tuple[Addresses, ...]:
         named = (*self.theirs, *self.ours)
         names = [each for each, *_ in named if literal_address(each.host) is None]
@@ -125,13 +130,37 @@ class DirectCall:
             return await resolve_pairs(self.ours, self.theirs)
         kind: type[PeerConnectError] = PeerTimeoutError
         reason = "no answer from the resolver in the time allowed"
-        with anyio.move_on_after(self.timeout):
+        with anyio.move_on_after(self._time_left()):
             try:
                 return await resolve_pairs(self.ours, self.theirs)
             except UnresolvedError as error:
                 kind, reason = NameResolutionError, str(error)
-        local, remote = self.ours[0][0], self.theirs[0][0]
-        report = PunchReport(local=local, remote=remote, elapsed=time.monotonic() - self.began)
-        diagnosis = name_not_resolved(local, names[0], reason)
+        report = self._nothing_sent()
+        diagnosis = name_not_resolved(report.local, names[0], reason)
         self.announce(PunchFailed(at=report.elapsed, report=report, diagnosis=diagnosis))
         raise kind(report=report, diagnosis=diagnosis)
+
+    def _time_left(self) -> float | None:
+        if self.timeout is None:
+            return None
+        return max(0.0, self.began + self.timeout - time.monotonic())
+
+    def _nothing_sent(self) -> PunchReport:
+        return PunchReport(
+            local=self.ours[0][0],
+            remote=self.theirs[0][0],
+            elapsed=time.monotonic() - self.began,
+        )
+
+
+def _told(error: PeerConnectError, prover: Prover) -> PeerConnectError:
+    """What a punch's failure is, given what became of the connections that had opened."""
+    kind: type[PeerConnectError]
+    if prover.failures:
+        kind, failure = authentication_error(prover.failures)
+    elif not prover.doubts:
+        return error
+    else:
+        kind = PeerTimeoutError if isinstance(error, PeerTimeoutError) else PeerProofError
+        failure = prover.doubts[-1]
+    return kind(report=error.report, diagnosis=not_proven(error.report, str(failure)))

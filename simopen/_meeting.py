@@ -142,7 +142,8 @@ class Meeting:
         self._connected: socket.socket | None = None
         self._lost_because = "no answer in the time allowed"
         self._last: PeerConnectError | None = None  # what became of the latest round
-        self._unproven: list[SecurityError] = []
+        self._unproven: list[SecurityError] = []  # in all rounds
+        self._doubts: list[SecurityError] = []  # in the latest
 
     async def run(self) -> PeerStream:
         """Meet the peer.
@@ -159,6 +160,7 @@ class Meeting:
         left = None if self._give_up_at is None else self._give_up_at - time.monotonic()
         try:
             with anyio.move_on_after(left):
+                self._rendezvous = await self._rendezvous.loaded()
                 keys = UNKEYED if self._secret is None else await derive_keys(self._secret)
                 async with anyio.create_task_group() as group:
                     try:
@@ -208,6 +210,7 @@ class Meeting:
 
     async def _rounds(self, member: Member, seat: Seat, group: TaskGroup) -> PeerStream:
         end = None if self._give_up_at is None else self._give_up_at - LAST_WORDS
+        earlier: set[bytes] = set()
         for number in range(1, self._options.rounds + 1):
             link, introduction = await seat.introduced(group)
             self._on_introduced(number, link, introduction)
@@ -221,6 +224,7 @@ class Meeting:
                 end,
                 self._announce,
                 self._told,
+                earlier,
             )
             stream = await self._try(round_, group)
             outcome = Outcome.AUTH_FAILED if round_.unproven else Outcome.FAILED
@@ -250,6 +254,7 @@ class Meeting:
             self._connected = transport.extra(SocketAttribute.raw_socket)
             return PeerStream(transport, report)
         self._unproven += round_.unproven
+        self._doubts = round_.doubts
         self._announce(RoundFailed(at=self._elapsed(), round=round_.number, reason=reason))
         return None
 
@@ -317,6 +322,8 @@ class Meeting:
         if self._unproven:
             proof_kind, failure = authentication_error(self._unproven)
             return self._error(proof_kind, diagnosis.not_proven(self._report(), str(failure)))
+        if self._doubts:
+            return self._error(kind, diagnosis.not_proven(self._report(), str(self._doubts[-1])))
         last = None if self._last is None else self._last.diagnosis
         return self._error(kind, diagnosis.rounds_failed(self._told, last))
 

@@ -133,3 +133,15 @@ def not_proven(report: PunchReport, reason: str) -> Diagnosis:
         advice="Give both sides the same secret; if they have it, do not trust this coordinator "
         "or network",
     )
+
+
+def no_time_for_keys(report: PunchReport) -> Diagnosis:
+    """The time was over before the secret was stretched."""
+    return Diagnosis(
+        cause=Cause.TOO_SHORT,
+        tried=f"computed keys for {format_seconds(report.elapsed)}",
+        came_back="nothing: not a packet was sent",
+        explanation="A text as secret takes a tenth of a second of a processor for each call, two "
+        "calls at a time",
+        advice="Use an invite, which takes no time, or allow more",
+    )

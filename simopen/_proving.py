@@ -17,7 +17,13 @@ from ._errors import AuthenticationError, PeerProofError, ReflectedOfferError, W
 from ._events import ProofFailed, ProofStarted
 from .net._executor import Verdict
 from .net._stream import TcpStream
-from .security._errors import OfferError, ProofError, ReflectedError, SecurityError
+from .security._errors import (
+    LateError,
+    OfferError,
+    ProofError,
+    ReflectedError,
+    SecurityError,
+)
 
 if TYPE_CHECKING:
     import socket
@@ -35,7 +41,7 @@ PROOF_TIMEOUT = 4.0
 # Seconds where nothing else ends it. Who has to be proven waits for the peer's choice among several
 # connections, each of which may take that long.
 LONGEST_PROOF = 4 * PROOF_TIMEOUT
-# Connections lost in a row on one lane before it counts as somebody else's: an honest one is lost
+# Connections of one lane without a proof before it counts as somebody else's: an honest one is lost
 # when the last acknowledgement of the punch was, and hardly ever twice.
 MOST_LOSSES = 5
 
@@ -54,7 +60,8 @@ class Prover:
 
     Attributes:
         stream: The proven stream, once there is one.
-        failures: Why connections were not, in order.
+        failures: What showed that somebody else was there, in order.
+        doubts: What showed only that there was no proof: it was late, or the connection was lost.
     """
 
     def __init__(
@@ -67,6 +74,7 @@ class Prover:
     ) -> None:
         self.stream: TlsStream | None = None
         self.failures: list[SecurityError] = []
+        self.doubts: list[SecurityError] = []
         self._prepare = prepare
         self._end = end
         self._began = began
@@ -79,28 +87,34 @@ class Prover:
         transport = TcpStream(sock)
         try:
             with anyio.fail_after(self._time_left()):
-                handshake = await self._prepare(transport)
+                with anyio.fail_after(PROOF_TIMEOUT):
+                    handshake = await self._prepare(transport)
                 self.stream = await handshake.authenticate(
                     transport, lane=lane, deadline_s=PROOF_TIMEOUT
                 )
+        except LateError as error:
+            return self._doubt(lane, error)
         except SecurityError as error:
             self.failures.append(error)
-            return self._failed(lane, Verdict.FALSE, str(error))
-        except TimeoutError:
-            self.failures.append(ProofError("the peer did not prove itself in time"))
-            return self._failed(lane, Verdict.FALSE, "no proof in time")
-        except (anyio.BrokenResourceError, anyio.EndOfStream):
-            self._losses[lane] += 1
-            lost = self._losses[lane] < MOST_LOSSES
-            if not lost:
-                self.failures.append(ProofError("the connection was closed before the proof"))
-            verdict = Verdict.LOST if lost else Verdict.FALSE
-            return self._failed(lane, verdict, "the connection was closed")
+            return self._failed(lane, Verdict.FALSE, error)
+        except (TimeoutError, anyio.BrokenResourceError, anyio.EndOfStream) as error:
+            late = isinstance(error, TimeoutError)
+            words = "no proof in the time allowed" if late else "the connection was closed"
+            return self._doubt(lane, ProofError(words))
+        except OSError as error:  # no descriptor left for the keys
+            return self._doubt(lane, ProofError(f"no proof can be made: {error.strerror}"))
         return Verdict.PROVEN
 
-    def _failed(self, lane: int, verdict: Verdict, reason: str) -> Verdict:
+    def _doubt(self, lane: int, error: ProofError) -> Verdict:
+        """No proof, and nothing that tells who is there: once more, but not for ever."""
+        self.doubts.append(error)
+        self._losses[lane] += 1
+        again = self._losses[lane] < MOST_LOSSES
+        return self._failed(lane, Verdict.LOST if again else Verdict.FALSE, error)
+
+    def _failed(self, lane: int, verdict: Verdict, error: SecurityError) -> Verdict:
         at = time.monotonic() - self._began
-        self._announce(ProofFailed(at=at, lane=lane, reason=reason))
+        self._announce(ProofFailed(at=at, lane=lane, reason=str(error)))
         return verdict
 
     def _time_left(self) -> float:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from ._endpoints import IPV4, numeric_address
+from ._endpoints import IPV4, Endpoint, numeric_address
 from ._errors import SelfConnectionError
 from ._events import PunchAttempt
 from ._proving import PROOF_TIMEOUT, Prover
@@ -31,7 +31,7 @@ from .net._executor import Punch, Race
 from .net._interfaces import host_addresses
 from .net._stream import TcpStream
 from .rendezvous._candidates import Candidate, Kind, View, choose
-from .security._errors import ReflectedError, SecurityError
+from .security._errors import ProofError, ReflectedError, SecurityError
 from .security._handshake import Handshake
 from .security._keys import MODE_RENDEZVOUS
 from .security._offer import OfferBody, open_offer
@@ -83,7 +83,9 @@ class Round:
         give_up_at: When its time is over, likewise, or None.
         announce: Takes every event.
         told: What the coordinator has to do with it, for the report.
-        unproven: Why connections were not handed over.
+        earlier: The offers that were opened in this call; this round's is added.
+        unproven: What showed that somebody else was there.
+        doubts: What showed only that there was no proof.
     """
 
     number: int
@@ -95,7 +97,9 @@ class Round:
     give_up_at: float | None
     announce: Callable[[Event], None]
     told: MeetingReport
+    earlier: set[bytes] = field(default_factory=set)
     unproven: list[SecurityError] = field(default_factory=list)
+    doubts: list[SecurityError] = field(default_factory=list)
 
     @property
     def fire_at(self) -> float:
@@ -118,6 +122,9 @@ class Round:
         )
         if peer.certificate == self.member.identity.certificate:
             raise ReflectedError("an earlier offer of our own came back to us")
+        if self.introduction.offer in self.earlier:
+            raise ProofError("an earlier offer of the peer's was played again")
+        self.earlier.add(self.introduction.offer)
         return peer
 
     def candidates(self, peer: OfferBody) -> list[tuple[Candidate, Addresses]]:
@@ -134,10 +141,9 @@ class Round:
             local = self.link.berth.local.get(version)
             if local is None:
                 continue
-            if candidate.kind is not Kind.LOCAL:
-                # With several addresses the kernel could otherwise choose another one than the
-                # coordinator has seen.
-                local = self.link.local.get(version, local)
+            seen = self.link.local.get(version)
+            if seen is not None and candidate.kind is not Kind.LOCAL and not _is_loopback(seen):
+                local = seen  # or with several addresses the kernel might choose another one
             family = socket.AF_INET if version == IPV4 else socket.AF_INET6
             with suppress(SelfConnectionError):
                 found.append((candidate, numeric_pair(family, local, candidate.remote)))
@@ -145,7 +151,7 @@ class Round:
 
     def most_syns(self, candidates: Sequence[tuple[Candidate, Addresses]]) -> float:
         """How many SYNs may leave; a peer on this very host is nobody that we could harm."""
-        here = all(numeric_address(each.remote.host).is_loopback for each, _ in candidates)
+        here = all(_is_loopback(each.remote) for each, _ in candidates)
         return math.inf if here else self.options.round_syns
 
     async def punch(
@@ -171,7 +177,7 @@ class Round:
             return handshake()
 
         async def get_ready() -> None:
-            with suppress(SecurityError):  # who proves a connection is told
+            with suppress(SecurityError, OSError):  # who proves a connection is told
                 handshake()
 
         def announce(event: Event) -> None:
@@ -185,9 +191,9 @@ class Round:
             return replace(report, path=kind.value, encrypted=encrypted, meeting=self.told)
 
         until = self._until()
-        end = until + PROOF_TIMEOUT  # the peer may choose another connection until then
+        end = self._bounded(until + PROOF_TIMEOUT)  # the peer may choose another until then
         prover = Prover(prepare, end=end, began=self.began, announce=self.announce)
-        self.unproven = prover.failures
+        self.unproven, self.doubts = prover.failures, prover.doubts
         punch = Punch(
             Race(
                 [pair for _, pair in candidates],
@@ -220,8 +226,11 @@ class Round:
 
     def _until(self) -> float:
         """When the last SYN may leave."""
-        until = self.fire_at + self.options.round_time * ROUND_GROWTH ** (self.number - 1)
-        return until if self.give_up_at is None else min(until, self.give_up_at)
+        length = self.options.round_time * ROUND_GROWTH ** (self.number - 1)
+        return self._bounded(self.fire_at + length)
+
+    def _bounded(self, moment: float) -> float:
+        return moment if self.give_up_at is None else min(moment, self.give_up_at)
 
     def _waits(self, candidates: Sequence[Candidate]) -> list[float]:
         """Seconds from each lane's predecessor to its own start."""
@@ -230,3 +239,7 @@ class Round:
             group_begins = after.late and not before.late
             waits.append(self.options.lane_delay if group_begins else LANE_PACE)
         return waits
+
+
+def _is_loopback(endpoint: Endpoint) -> bool:
+    return numeric_address(endpoint.host).is_loopback

@@ -29,6 +29,7 @@ from tests.rendezvous.coordinators import INVITE, STRANGER, serve_tcp
 
 pytestmark = pytest.mark.anyio
 
+TEXT = "a text of some length"  # as a secret, which takes a tenth of a second to stretch
 Play = Callable[[SocketStream], Awaitable[object]]
 
 
@@ -122,8 +123,45 @@ async def test_a_peer_that_never_proves_itself() -> None:
     """The caller's time ends it, and what is told is what was lacking."""
     with no_socket_left():
         async with serve_tcp(swallow) as at:
-            with pytest.raises(PeerProofError, match="in time"):
+            with pytest.raises(PeerTimeoutError, match="no proof in the time") as caught:
                 await call(at, timeout=0.2)
+    assert caught.value.diagnosis.cause is Cause.NOT_PROVEN
+
+
+async def test_a_slow_proof_costs_a_connection_and_not_the_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The peer was only held up: at the next connection it answers."""
+    monkeypatch.setattr("simopen._proving.PROOF_TIMEOUT", 0.1)
+    connections = 0
+
+    async def wake_up(stream: SocketStream) -> None:
+        nonlocal connections
+        connections += 1
+        await (secured(INVITE) if connections > 1 else swallow)(stream)
+
+    with no_socket_left():
+        async with serve_tcp(wake_up) as at, await call(at) as stream:
+            await stream.send(b"still there?")
+            assert await stream.receive() == b"still there?"
+    assert connections == 2
+
+
+async def test_the_timeout_covers_the_stretching_of_a_text() -> None:
+    """Twenty calls want a second and more of a processor; each ends in its time."""
+    errors: list[PeerTimeoutError] = []
+
+    async def one() -> None:
+        with pytest.raises(PeerTimeoutError) as caught:
+            await call(Endpoint("127.0.0.1", free_port()), timeout=0.2, secret=TEXT)
+        errors.append(caught.value)
+
+    with no_socket_left():
+        async with anyio.create_task_group() as group:
+            for _ in range(20):
+                group.start_soon(one)
+    causes = {error.diagnosis.cause for error in errors}
+    assert Cause.TOO_SHORT in causes
 
 
 async def test_a_peer_that_hangs_up_each_time() -> None:

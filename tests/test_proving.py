@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -112,12 +113,13 @@ async def test_a_stranger_is_false() -> None:
 
 
 @pytest.mark.parametrize("allowed", [0.05, -1.0])
-async def test_a_silent_stranger_is_false_in_time(allowed: float) -> None:
-    """No time left is no time at all."""
+async def test_a_silent_stranger_is_left_in_time(allowed: float) -> None:
+    """It may be the peer all the same; no time left is no time at all."""
     began = time.monotonic()
     verdict, judge, _ = await verdict_on(b"", allowed=allowed)
-    assert verdict is Verdict.FALSE
-    assert isinstance(judge.failures[0], ProofError)
+    assert verdict is Verdict.LOST
+    assert not judge.failures
+    assert isinstance(judge.doubts[0], ProofError)
     assert time.monotonic() - began < 1
 
 
@@ -125,7 +127,7 @@ async def test_without_an_end_there_is_one_all_the_same(monkeypatch: pytest.Monk
     """Who waits for a peer for ever does not wait for a stranger for ever."""
     monkeypatch.setattr(_proving, "LONGEST_PROOF", 0.05)
     verdict, _, _ = await verdict_on(b"", allowed=None)
-    assert verdict is Verdict.FALSE
+    assert verdict is Verdict.LOST
 
 
 async def lose(judge: Prover, lane: int) -> Verdict:
@@ -142,8 +144,22 @@ async def test_a_connection_that_is_lost_is_punched_again_a_few_times() -> None:
     judge = prover()
     verdicts = [await lose(judge, 0) for _ in range(MOST_LOSSES)]
     assert verdicts == [Verdict.LOST] * (MOST_LOSSES - 1) + [Verdict.FALSE]
-    assert len(judge.failures) == 1
+    assert len(judge.doubts) == MOST_LOSSES
+    assert not judge.failures
     assert await lose(judge, 1) is Verdict.LOST
+
+
+async def test_without_descriptors_there_is_no_proof() -> None:
+    """What is lacking is said, and the connection is no stranger's."""
+
+    async def lack(_: ByteStream) -> Handshake:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    judge = prover(lack)
+    ours, theirs = pair()
+    with ours, theirs:
+        assert await judge(0, ours) is Verdict.LOST
+    assert "Too many open files" in str(judge.doubts[0])
 
 
 async def test_a_prover_that_is_cancelled_leaves_the_socket_alone() -> None:

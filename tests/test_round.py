@@ -129,7 +129,7 @@ async def test_the_address_that_the_coordinator_saw_is_the_one_to_fire_from() ->
     port = free_port()
     link = SimpleNamespace(
         coordinator="198.51.100.1",
-        local={4: Endpoint("127.0.0.1", port)},
+        local={4: Endpoint("192.168.7.7", port)},
         observed={4: Endpoint("203.0.113.1", port)},
         berth=SimpleNamespace(local={4: Endpoint("0.0.0.0", port)}),
         join=SimpleNamespace(offer=US.offer()),
@@ -138,9 +138,23 @@ async def test_the_address_that_the_coordinator_saw_is_the_one_to_fire_from() ->
         Peer(), "203.0.113.9:50000", offered=(("192.168.1.9", 50000),), link=link
     )
     assert links_of(round_) == [
-        (f"127.0.0.1:{port}", "203.0.113.9:50000"),
+        (f"192.168.7.7:{port}", "203.0.113.9:50000"),
         (f"0.0.0.0:{port}", "192.168.1.9:50000"),
     ]
+
+
+async def test_a_coordinator_on_this_host_binds_nobody_to_loopback() -> None:
+    """From there no peer elsewhere could be reached."""
+    port = free_port()
+    link = SimpleNamespace(
+        coordinator="127.0.0.1",
+        local={4: Endpoint("127.0.0.1", port)},
+        observed={4: Endpoint("127.0.0.1", port)},
+        berth=SimpleNamespace(local={4: Endpoint("0.0.0.0", port)}),
+        join=SimpleNamespace(offer=US.offer()),
+    )
+    round_, _ = introduced(Peer(), "203.0.113.9:50000", link=link)
+    assert links_of(round_) == [(f"0.0.0.0:{port}", "203.0.113.9:50000")]
 
 
 async def test_lanes_start_together_but_for_the_late_ones() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ifaddr
@@ -11,6 +12,7 @@ import ifaddr
 from simopen._endpoints import IPV4, Endpoint, numeric_address
 from simopen._errors import LocalBindError
 
+from ._addresses import endpoint_of
 from ._sockets import close, open_punch_socket
 
 if TYPE_CHECKING:
@@ -21,13 +23,27 @@ _UNUSABLE = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 
 
 def host_addresses() -> list[str]:
-    """All addresses of this host, numeric and without zones, in the system's order."""
+    """The addresses of this host's interfaces, numeric and without zones, in the system's order.
+
+    An interface that is known to be down is left out, such as a bridge without anybody on it.
+    """
     found: dict[str, None] = {}
     for adapter in ifaddr.get_adapters():
+        if _is_down(adapter.name):
+            continue
         for each in adapter.ips:
             host = each.ip if isinstance(each.ip, str) else each.ip[0]
             found[str(numeric_address(host.partition("%")[0]))] = None
     return list(found)
+
+
+def _is_down(interface: str) -> bool:
+    """Whether Linux says so; elsewhere it is not known."""
+    try:
+        state = Path("/sys/class/net", interface, "operstate").read_text()
+    except (OSError, ValueError):
+        return False
+    return state.strip() == "down"
 
 
 class Berth:
@@ -64,8 +80,13 @@ class Berth:
             else:
                 break
         self.local: Mapping[int, Endpoint] = {
-            version: Endpoint(*sock.getsockname()[:2]) for version, sock in self.sockets.items()
+            version: endpoint_of(sock.getsockname()) for version, sock in self.sockets.items()
         }
+
+    def has_any(self, wanted: Iterable[Endpoint]) -> bool:
+        """Whether one of the named ports is that of this berth."""
+        ports = {end.port for end in self.local.values()}
+        return any(end.port in ports for end in wanted if end.port)
 
     def take(self, version: int) -> socket.socket:
         """The bound socket of a family, now the caller's to close."""

@@ -102,8 +102,9 @@ def choose(
     seen = _one_of_each_family(observed)
     same_nat = _same_nat(view, seen)
     found: dict[Endpoint, Candidate] = {}
-    for endpoint in (*seen.values(), *_usable(offered[:MOST_OFFERED])):
-        by_coordinator = endpoint in seen.values()
+    named = [(endpoint, True) for endpoint in seen.values()]
+    named += [(endpoint, False) for endpoint in _usable(offered[:MOST_OFFERED])]
+    for endpoint, by_coordinator in named:
         if endpoint in found or not _may_punch(endpoint, view, by_coordinator=by_coordinator):
             continue
         kind = _kind(endpoint, view, same_nat=same_nat)

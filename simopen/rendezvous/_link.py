@@ -3,7 +3,9 @@
 Theory of operation. A link connects to every address family of the coordinator at once, each from
 the same local port, so that the coordinator sees the very mappings that are going to be punched,
 and keeps these connections open until the round is over, as the mappings may live no longer (RFC
-8489 §6.2.2). The first to be connected is the *primary*: it joins, and the others attach to it.
+8489 §6.2.2). The first to be connected is the *primary*: it joins, and the others attach to it
+once it is welcomed. If it is lost before that, the next one takes its place: a path may let a
+connection through and then lose what is long.
 Once welcomed, the link also shows itself to the coordinator's probe ports, from which the
 coordinator learns whether a NAT maps by destination.
 
@@ -111,6 +113,8 @@ class Link:
         self._make_join = make_join
         self._primary: Channel | None = None
         self._pending: set[int] = set()  # versions of IP that are being connected
+        self._in_line = 0  # connections that wait whether they have to join
+        self._malformed = False  # whether the primary's other end is no coordinator
         self._failures: list[str] = []
         self._welcomed = anyio.Event()
         self._news = anyio.Event()
@@ -213,19 +217,37 @@ class Link:
             async with self._connection(self.berth.take(version), remote) as stream:
                 self._pending.discard(version)
                 self.local[version] = _local_of(stream)
-                is_primary = self.join is None
+                is_primary = await self._leads()
                 await (self._lead if is_primary else self._follow)(version, remote, stream)
         except (OSError, TimeoutError, *BROKEN) as error:
             self._failures.append(f"{remote}: {_words(error)}")
         except WireError as error:
             self._failures.append(f"{remote}: {error}")
-            self._fail(LinkError(f"{remote}: {error}", malformed=True))
+            self._malformed = self._malformed or is_primary
         self._pending.discard(version)
         if is_primary:
-            self._fail(LinkError("; ".join(self._failures)))
+            self._on_primary_lost()
         elif not self._pending and self._primary is not None:
             self._primary.conversation.settle()
             await self._flush_primary()
+
+    async def _leads(self) -> bool:
+        """Whether this connection has to join: the first one, or the next where that was lost."""
+        self._in_line += 1
+        while self.join is not None and not self._welcomed.is_set():
+            await self._news.wait()
+        self._in_line -= 1
+        return self.join is None
+
+    def _on_primary_lost(self) -> None:
+        """Let another connection join in its place, if it was not welcomed and there is one."""
+        others = self._in_line or self._pending
+        if self.end is not None or self._welcomed.is_set() or not others:
+            self._fail(LinkError("; ".join(self._failures), malformed=self._malformed))
+            return
+        self.join = self._primary = None
+        self._malformed = False
+        self._tell()
 
     async def _lead(self, version: int, remote: Endpoint, stream: ByteStream) -> None:
         """Join, and wait for the peer."""
@@ -246,7 +268,7 @@ class Link:
 
             try:
                 await self._primary.talk(handle)
-            except (WireError, *BROKEN) as error:
+            except (WireError, OSError, *BROKEN) as error:
                 failure = error  # raised below, not as a group
             probes.cancel_scope.cancel()
         if failure is not None:
@@ -254,7 +276,6 @@ class Link:
 
     async def _follow(self, version: int, _remote: Endpoint, stream: ByteStream) -> None:
         """Add another family's endpoint."""
-        await self._welcomed.wait()
         assert self.join is not None  # noqa: S101 - we have been welcomed
         attach = Attach(tag=self.join.tag, seat=self.join.seat)
 
@@ -282,7 +303,7 @@ class Link:
 
     async def _flush_primary(self) -> None:
         if self._primary is not None:
-            with anyio.move_on_after(PARTING_TIMEOUT, shield=True), suppress(*BROKEN):
+            with anyio.move_on_after(PARTING_TIMEOUT, shield=True), suppress(OSError, *BROKEN):
                 await self._primary.flush()
 
     # -- telling ---------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import time
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import anyio
@@ -114,10 +115,12 @@ class Seat:
     async def _open_link(self, group: TaskGroup) -> Link:
         """The next link; the one before ends when the new one is welcomed, or has failed."""
         previous = self._link
-        if previous is not None and self._keeps_port:
+        wanted = self._next_local()
+        if previous is not None and previous.berth.has_any(wanted):
             await previous.close(leave=False)  # two links cannot have the same two ends
             await previous.closed()
-        self._link = link = self._new_link()
+        berth = Berth(wanted, required=self._local is not None)
+        self._link = link = Link(self._rendezvous, berth, self._make_join)
         group.start_soon(link.run)
         try:
             await link.welcomed()
@@ -145,20 +148,10 @@ class Seat:
         self._on_lost(end.words, wait)
         await anyio.sleep(wait)
 
-    @property
-    def _keeps_port(self) -> bool:
-        """Whether the caller has named the one port for all rounds."""
-        return self._local is not None and any(
-            len(ends) == 1 and ends[0].port for ends in self._local
-        )
-
-    def _new_link(self) -> Link:
+    def _next_local(self) -> Sequence[Endpoint]:
         if self._local is None:
-            berth = Berth(_ANY, required=False)
-        else:
-            local = [ends[self._rounds % len(ends)] for ends in self._local]
-            berth = Berth(local, required=True)
-        return Link(self._rendezvous, berth, self._make_join)
+            return _ANY
+        return [ends[self._rounds % len(ends)] for ends in self._local]
 
     def _make_join(self, link: Link, families: tuple[Family, ...]) -> Join:
         self._joins += 1
@@ -170,14 +163,16 @@ class Seat:
 
 def _own_candidates(link: Link) -> tuple[tuple[str, int], ...]:
     """Our addresses with the port that is punched from, those we reach the coordinator by first."""
-    hosts = [end.host for end in link.local.values()]
-    everything = host_addresses()
-    for version, end in link.berth.local.items():
-        if numeric_address(end.host).is_unspecified:
-            hosts += [each for each in everything if numeric_address(each).version == version]
-        else:
-            hosts.append(end.host)
-    on_loopback = numeric_address(link.coordinator).is_loopback
-    usable = dict.fromkeys(usable_addresses(hosts, on_loopback=on_loopback))
     ports = {version: end.port for version, end in link.berth.local.items()}
-    return tuple((host, ports[numeric_address(host).version]) for host in usable)[:MOST_OFFERED]
+    named = [end.host for end in link.berth.local.values()]
+    others = [host for host in named if not numeric_address(host).is_unspecified]
+    if len(others) < len(named):
+        others += host_addresses()
+    on_loopback = numeric_address(link.coordinator).is_loopback
+    leading = [end.host for end in link.local.values()]
+    usable = dict.fromkeys(usable_addresses(leading + others, on_loopback=on_loopback))
+    found = [(host, numeric_address(host).version) for host in usable]
+    by_family = [[host for host, each in found if each == version] for version in ports]
+    # A family in turn, so that many addresses of one do not crowd out the other.
+    mixed = [host for several in zip_longest(*by_family) for host in several if host is not None]
+    return tuple((host, ports[numeric_address(host).version]) for host in mixed[:MOST_OFFERED])

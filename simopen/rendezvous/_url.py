@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
+
+import anyio.to_thread
 
 from simopen._endpoints import Endpoint, literal_address, parse_endpoints
 from simopen._errors import UsageError
@@ -73,6 +75,12 @@ class Rendezvous:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_default_certs()
         return context
+
+    async def loaded(self) -> Rendezvous:
+        """The same with its context; the system's authorities take tens of milliseconds to read."""
+        if not self.encrypted or self.ssl_context is not None:
+            return self
+        return replace(self, ssl_context=await anyio.to_thread.run_sync(self.context))
 
     @property
     def server_name(self) -> str | None:

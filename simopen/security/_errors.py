@@ -8,6 +8,7 @@
     │  ├ WrongKeyError            well-formed, but our secret does not open it
     │  └ ReflectedError           it is our own
     └ ProofError                  the peer did not prove the key in its offer
+       └ LateError                not in time; it may still be the peer
 
 No text holds a secret, nor any part or length of one, nor bytes that came from the network.
 """
@@ -40,3 +41,7 @@ class ProofError(SecurityError):
 
     A wrong certificate, a wrong hello, garbage, too many bytes before either, or silence.
     """
+
+
+class LateError(ProofError):
+    """No proof in time. A stranger who is silent and a peer whose packets are lost look alike."""

@@ -55,7 +55,7 @@ import anyio
 from anyio.abc import ByteReceiveStream, ByteStream
 
 from ._certificate import Identity, peer_id, tls_context
-from ._errors import OfferError, ProofError, ReflectedError
+from ._errors import LateError, OfferError, ProofError, ReflectedError
 from ._hello import (
     ACCEPT_LENGTH,
     HELLO_LENGTH,
@@ -272,11 +272,11 @@ async def _receive_exactly(stream: ByteReceiveStream, size: int) -> bytes:
 
 @contextlib.contextmanager
 def _at_most(seconds: float, otherwise: str) -> Iterator[None]:
-    """Raise ProofError where it takes longer. A transport's own TimeoutError is left alone."""
+    """Raise LateError where it takes longer. A transport's own TimeoutError is left alone."""
     with anyio.move_on_after(seconds) as scope:
         yield
     if scope.cancelled_caught:
-        raise ProofError(f"{otherwise} within {seconds:g} s")
+        raise LateError(f"{otherwise} within {seconds:g} s")
 
 
 @contextlib.contextmanager
