@@ -317,7 +317,7 @@ class Link:
             case Dismissed():
                 self._fail(LinkError("it is shutting down", code=Code.SHUTTING_DOWN))
             case Lost():
-                self._fail(LinkError("it is silent" if event.silent else "it has hung up"))
+                self._failures.append("it is silent" if event.silent else "it has hung up")
         self._tell()
 
     def _note_observed(self, version: int, event: Welcomed) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
 import pytest
+from anyio.streams.tls import TLSStream
 
 from simopen import Coordinator, Endpoint, Rendezvous
 from simopen.net._interfaces import Berth
@@ -60,8 +62,11 @@ async def linked(
     with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as group:
             group.start_soon(link.run)
-            yield link
-            await link.close(leave=True)
+            try:
+                yield link
+            finally:  # nothing else ends it
+                with anyio.CancelScope(shield=True):
+                    await link.close(leave=True)
             await link.closed()
 
 
@@ -194,6 +199,57 @@ async def test_a_family_that_fails_holds_nobody_up(monkeypatch: pytest.MonkeyPat
             await link.introduced()
             assert link.observed.keys() == {4}
     assert said[-1] == Settled()
+
+
+@pytest.mark.parametrize("bad", [4, 6])
+@pytest.mark.parametrize("misdeed", ["garbage", "hang up", "cut"])
+async def test_another_service_at_one_of_the_addresses(
+    bad: int, misdeed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever is connected first, the other family goes on, and joins where it has to."""
+
+    async def misbehave(guest: Guest) -> None:
+        if misdeed == "garbage":
+            await guest.stream.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            await guest.stay()
+        else:
+            await (hang_up if misdeed == "hang up" else cut)(guest)
+
+    async def introduce(guest: Guest) -> None:
+        await guest.welcome()
+        await guest.introduce(OFFER, "192.0.2.1:50000")
+        await guest.stay()
+
+    scripts = {4: introduce, 6: introduce} | {bad: misbehave}
+    async with (
+        coordinator(scripts[4]) as at,
+        coordinator(scripts[6], host="::1") as at_v6,
+    ):
+
+        async def resolve(_: Link) -> dict[int, Endpoint]:
+            return {4: at, 6: at_v6}
+
+        monkeypatch.setattr(Link, "_resolve", resolve)
+        async with linked(at, V4, V6) as link:
+            await link.introduced()
+            assert link.coordinator == {4: "::1", 6: "127.0.0.1"}[bad]
+
+
+async def test_with_nothing_but_other_services(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is malformed, as with one."""
+
+    async def babble(guest: Guest) -> None:
+        await guest.stream.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await guest.stay()
+
+    async with coordinator(babble) as at, coordinator(babble, host="::1") as at_v6:
+
+        async def resolve(_: Link) -> dict[int, Endpoint]:
+            return {4: at, 6: at_v6}
+
+        monkeypatch.setattr(Link, "_resolve", resolve)
+        async with linked(at, V4, V6) as link:
+            assert (await end_of(link)).malformed
 
 
 # -- probing ---------------------------------------------------------------------------------------
@@ -375,6 +431,27 @@ async def test_an_encrypted_coordinator_that_we_do_not_trust(context: str, tmp_p
             end = await end_of(link)
             assert link.join is None
     assert "certificate verify failed" in end.words
+
+
+async def test_a_record_that_was_changed_on_the_way(tmp_path: Path) -> None:
+    """Is a lost link like another, and is tried again."""
+    files = write_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*files)
+
+    async def change(guest: Guest) -> None:
+        await guest.welcome()
+        assert isinstance(guest.stream, TLSStream)
+        await guest.stream.transport_stream.send(b"\x17\x03\x03\x00\x20" + bytes(32))
+        await anyio.sleep(PATIENCE)
+
+    with no_socket_left():
+        async with coordinator(change, tls=context) as at:
+            trusting = Rendezvous(url(at, "tls"), ssl_context=client_context(files))
+            async with linked(trusting) as link:
+                end = await end_of(link)
+    assert (end.code, end.malformed) == (None, False)
+    assert end.words
 
 
 async def test_plain_and_encrypted_do_not_mix(tmp_path: Path) -> None:
