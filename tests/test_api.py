@@ -222,3 +222,29 @@ def test_every_name_can_be_had_and_no_other() -> None:
     assert simopen.Coordinator is simopen.Coordinator
     with pytest.raises(AttributeError, match="no attribute 'Coordinate'"):
         _ = simopen.Coordinate
+
+
+@pytest.mark.parametrize(
+    ("local", "words"),
+    [
+        ("localhost:0", "an address"),
+        (["127.0.0.1:0", "127.0.0.2:0"], "several addresses of one family"),
+        (["127.0.0.1:0", "[::1]:40000"], "other ports"),
+        (["127.0.0.1:40000-40001", "[::1]:40000"], "other ports"),
+    ],
+)
+async def test_our_end_of_a_rendezvous_is_checked_at_once(local: Any, words: str) -> None:
+    """A UsageError, before any socket is opened."""
+    with no_socket_left(), pytest.raises(UsageError, match=words):
+        await simopen.connect_peer(
+            rendezvous="tcp://127.0.0.1:1", room="tea", secret=b"x" * 16, local=local
+        )
+
+
+async def test_a_room_that_utf8_cannot_write() -> None:
+    """Is refused without being repeated."""
+    with pytest.raises(UsageError, match="UTF-8") as caught:
+        await simopen.connect_peer(
+            rendezvous="tcp://127.0.0.1:1", room="\ud800secret", secret=b"x" * 16
+        )
+    assert "secret" not in str(caught.value)

@@ -110,3 +110,22 @@ async def test_a_host_without_ipv6(code: int, monkeypatch: pytest.MonkeyPatch) -
         lacking.add(socket.AF_INET)
         with pytest.raises(LocalBindError):
             Berth(ANY, required=False)
+
+
+async def test_an_interface_that_is_down_has_no_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the system does not know to be down counts as up."""
+    assert "127.0.0.1" in host_addresses()
+    monkeypatch.setattr(_interfaces, "_is_down", lambda name: name == "lo")
+    assert "127.0.0.1" not in host_addresses()
+    monkeypatch.undo()
+    assert not _interfaces._is_down("lo")
+    assert not _interfaces._is_down("no such interface")
+
+
+async def test_a_berth_knows_its_own_ports() -> None:
+    """A port that is wanted again, in either family; any free one is never the same."""
+    berth = Berth([Endpoint("127.0.0.1", 0)], required=True)
+    port = berth.local[4].port
+    assert berth.has_any([Endpoint("0.0.0.0", port)])
+    assert not berth.has_any([Endpoint("0.0.0.0", 0), Endpoint("::", 0)])
+    berth.close()

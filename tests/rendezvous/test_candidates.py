@@ -320,3 +320,10 @@ def test_what_we_offer_is_what_a_peer_may_punch() -> None:
     hosts = ["127.0.0.1", "::1", "169.254.3.3", "fe80::1", "192.168.1.2", "2001:db8::2"]
     assert usable_addresses(hosts, on_loopback=False) == ["192.168.1.2", "2001:db8::2"]
     assert usable_addresses(hosts, on_loopback=True)[:2] == ["127.0.0.1", "::1"]
+
+
+def test_what_the_offer_names_is_not_refused_because_the_coordinator_names_it_too() -> None:
+    """A public coordinator may well see two hosts by their private addresses."""
+    (found,) = choose(AT_HOME, ["192.168.1.20:6000"], [("192.168.1.20", 6000)])
+    assert found.remote == ("192.168.1.20", 6000)
+    assert choose(AT_HOME, ["192.168.1.20:6000"], []) == []
