@@ -32,6 +32,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from simopen._endpoints import Endpoint, EndpointLike, parse_listener
+from simopen._errors import UsageError
 from simopen.net._addresses import endpoint_of
 from simopen.net._sockets import close
 
@@ -44,6 +45,7 @@ from ._tls_files import CertificateFiles
 from .protocol import CoordinatorLimits, Rooms, RoomStore
 
 DEFAULT_PORT = 7337
+LAST_PORT = 65_535
 
 Listen: TypeAlias = EndpointLike | Sequence[EndpointLike]
 
@@ -114,16 +116,19 @@ class Coordinator:
 
         Raises:
             LocalBindError: An endpoint cannot be had.
-            UsageError: The certificate cannot be used.
+            UsageError: The certificate cannot be used, or a listener has no next port for probes.
         """
         if self._desk is not None:
             raise RuntimeError("a coordinator starts once; make another")
         async with AsyncExitStack() as stack:
             if isinstance(self._certificate, CertificateFiles):
                 self._certificate.load()
-            listeners = await _open(stack, self._listen)
+            opened = [
+                (asked, sock) for asked in self._listen for sock in await _open(stack, [asked])
+            ]
+            listeners = [sock for _, sock in opened]
             self.endpoints = _bound(listeners)
-            probes = await _open(stack, self._probe_targets())
+            probes = await _open(stack, self._probe_targets([asked for asked, _ in opened]))
             self.probe_endpoints = _bound(probes)
             watched = await _open(stack, self._health_listen)
             self.health_endpoints = _bound(watched)
@@ -168,14 +173,15 @@ class Coordinator:
             raise RuntimeError("this coordinator has not been started")
         return self._desk
 
-    def _probe_targets(self) -> list[Endpoint]:
-        """The second port: as asked for, or next to each of the first."""
+    def _probe_targets(self, asked: Sequence[Endpoint]) -> list[Endpoint]:
+        """The second port: as asked for, or next to each of the first.
+
+        Args:
+            asked: What each of the first was asked for as; a name may have brought several.
+        """
         if self._probe_listen is None:
             return []
-        return self._probe_listen or [
-            Endpoint(bound.host, bound.port + 1 if asked.port else 0)
-            for asked, bound in zip(self._listen, self.endpoints, strict=False)
-        ]
+        return self._probe_listen or list(map(_next, asked, self.endpoints))
 
     def _serve(
         self,
@@ -222,6 +228,15 @@ async def _open(stack: AsyncExitStack, endpoints: Sequence[Endpoint]) -> list[so
 
 def _bound(listeners: Sequence[socket.socket]) -> tuple[Endpoint, ...]:
     return tuple(endpoint_of(sock.getsockname()) for sock in listeners)
+
+
+def _next(asked: Endpoint, bound: Endpoint) -> Endpoint:
+    """Where a listener's probes go unless somebody says otherwise."""
+    if not asked.port:
+        return Endpoint(bound.host, 0)
+    if bound.port == LAST_PORT:
+        raise UsageError(f"{asked} has no next port for probes: say where they go, or that none do")
+    return Endpoint(bound.host, bound.port + 1)
 
 
 def _endpoints(value: Listen, role: str) -> list[Endpoint]:

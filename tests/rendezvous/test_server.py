@@ -7,6 +7,7 @@ import socket
 import ssl
 import struct
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -14,7 +15,7 @@ from anyio.abc import SocketAttribute
 
 from simopen import Endpoint, LocalBindError, UsageError
 from simopen.net._addresses import endpoint_of
-from simopen.rendezvous import _session, _transport
+from simopen.rendezvous import _listener, _session, _transport
 from simopen.rendezvous._metrics import Metrics
 from simopen.rendezvous._server import Coordinator
 from simopen.rendezvous._tls_files import CertificateFiles
@@ -533,3 +534,31 @@ async def test_where_it_listens() -> None:
         assert coordinator.probe_endpoints == (Endpoint("127.0.0.1", endpoint.port + 1),)
     async with Coordinator(endpoint, probe_listen="127.0.0.2:0") as coordinator:
         assert coordinator.probe_endpoints[0].host == "127.0.0.2"
+
+
+async def test_a_name_with_two_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probes go to the next port of each of them, and of no other listener's."""
+    resolve = _listener._resolve
+
+    async def resolve_both(asked: Endpoint) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
+        hosts = ("127.0.0.1", "127.0.0.2") if asked.host == "both.example" else (asked.host,)
+        found = [await resolve(Endpoint(host, asked.port)) for host in hosts]
+        return [each for answers in found for each in answers]
+
+    monkeypatch.setattr(_listener, "_resolve", resolve_both)
+    port = free_port()
+    async with Coordinator([Endpoint("both.example", port), "127.0.0.3:0"]) as coordinator:
+        *both, other = coordinator.probe_endpoints
+        assert both == [Endpoint("127.0.0.1", port + 1), Endpoint("127.0.0.2", port + 1)]
+        assert other.host == "127.0.0.3"
+
+
+async def test_no_next_port() -> None:
+    """The last port has no next one for probes: it is wrong use, unless probes go elsewhere."""
+    last = Endpoint("127.0.0.1", 65_535)
+    with no_socket_left(), pytest.raises(UsageError, match="no next port"):
+        async with Coordinator(last):
+            pytest.fail("it started")
+    for elsewhere in (None, LOOPBACK):
+        async with Coordinator(last, probe_listen=elsewhere) as coordinator:
+            assert coordinator.endpoints == (last,)
