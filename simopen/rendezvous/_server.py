@@ -42,7 +42,7 @@ from ._listener import accept_forever, listen
 from ._log import log
 from ._metrics import Metrics
 from ._tls_files import CertificateFiles
-from .protocol import CoordinatorLimits, Rooms, RoomStore
+from .protocol import MOST_PROBE_PORTS, CoordinatorLimits, Rooms, RoomStore
 
 DEFAULT_PORT = 7337
 LAST_PORT = 65_535
@@ -116,7 +116,8 @@ class Coordinator:
 
         Raises:
             LocalBindError: An endpoint cannot be had.
-            UsageError: The certificate cannot be used, or a listener has no next port for probes.
+            UsageError: The certificate cannot be used, a listener has no next port for probes, or
+                probes are taken on more ports than clients can be told.
         """
         if self._desk is not None:
             raise RuntimeError("a coordinator starts once; make another")
@@ -130,11 +131,13 @@ class Coordinator:
             self.endpoints = _bound(listeners)
             probes = await _open(stack, self._probe_targets([asked for asked, _ in opened]))
             self.probe_endpoints = _bound(probes)
+            probe_ports = _announced(self.probe_endpoints)
             watched = await _open(stack, self._health_listen)
             self.health_endpoints = _bound(watched)
             group = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(group.cancel_scope.cancel)
-            self._serve(group, listeners, probes, watched)
+            rooms = Rooms(self._limits, probe_ports=probe_ports, store=self._store)
+            self._serve(group, rooms, listeners, probes, watched)
             self._stack = stack.pop_all()
         return self
 
@@ -186,14 +189,14 @@ class Coordinator:
     def _serve(
         self,
         group: TaskGroup,
+        rooms: Rooms,
         listeners: Sequence[socket.socket],
         probes: Sequence[socket.socket],
         watched: Sequence[socket.socket],
     ) -> None:
-        probe_ports = tuple(dict.fromkeys(each.port for each in self.probe_endpoints))
         self._desk = desk = Desk(
             self._limits,
-            Rooms(self._limits, probe_ports=probe_ports, store=self._store),
+            rooms,
             metrics=self._metrics,
             certificate=self._certificate,
             proxied=self._proxied,
@@ -237,6 +240,17 @@ def _next(asked: Endpoint, bound: Endpoint) -> Endpoint:
     if bound.port == LAST_PORT:
         raise UsageError(f"{asked} has no next port for probes: say where they go, or that none do")
     return Endpoint(bound.host, bound.port + 1)
+
+
+def _announced(probes: Sequence[Endpoint]) -> tuple[int, ...]:
+    """The ports that clients are told to probe: all of them, as each is of some listener."""
+    ports = tuple(dict.fromkeys(each.port for each in probes))
+    if len(ports) > MOST_PROBE_PORTS:
+        raise UsageError(
+            f"clients can be told of {MOST_PROBE_PORTS} ports for probes, and these are "
+            f"{len(ports)}: let several addresses have the same one, or take no probes"
+        )
+    return ports
 
 
 def _endpoints(value: Listen, role: str) -> list[Endpoint]:

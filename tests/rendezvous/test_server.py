@@ -562,3 +562,15 @@ async def test_no_next_port() -> None:
     for elsewhere in (None, LOOPBACK):
         async with Coordinator(last, probe_listen=elsewhere) as coordinator:
             assert coordinator.endpoints == (last,)
+
+
+async def test_as_many_ports_for_probes_as_a_welcome_has_room_for() -> None:
+    """One more is wrong use: every client would take the welcome for malformed."""
+    with no_socket_left(), pytest.raises(UsageError, match="4 ports for probes"):
+        async with Coordinator([LOOPBACK] * 5):
+            pytest.fail("it started")
+    async with Coordinator([LOOPBACK] * 5, probe_listen=[LOOPBACK] * 4) as coordinator:
+        (endpoint, *_) = coordinator.endpoints
+        async with await Client.connect(endpoint) as client:
+            await client.send(join(new_tag()))
+            assert len((await client.receive(Welcome)).probe) == 4

@@ -72,6 +72,7 @@ from ._frames import (
 )
 from ._limits import Allowance, CoordinatorLimits
 from ._messages import (
+    MOST_PROBE_PORTS,
     VERSION,
     Attach,
     Bye,
@@ -104,6 +105,7 @@ __all__ = [
     "CLIENT_MESSAGES",
     "CLIENT_TRANSITIONS",
     "COORDINATOR_MESSAGES",
+    "MOST_PROBE_PORTS",
     "SERVER_TRANSITIONS",
     "VERSION",
     "Action",

@@ -22,6 +22,7 @@ TAG_LENGTH = 32  # bytes; HKDF-SHA256 output
 SEAT_LENGTH = 16  # bytes; random
 OFFER_LENGTH = 32 + 2048 + 16  # bytes; salt, padded body, authenticator
 LARGEST_NUMBER = 2**31 - 1  # of rounds and pings
+MOST_PROBE_PORTS = 4  # that a welcome has room for
 
 # An IPv4 address, or an IPv6 address in brackets and without a zone; then a port.
 ENDPOINT = r"^([0-9]{1,3}(\.[0-9]{1,3}){3}|\[[0-9a-f:.]{2,45}\]):[1-9][0-9]{0,4}\Z"
@@ -178,7 +179,7 @@ class Welcome(_Message, frozen=True, kw_only=True, tag="welcome"):
 
     v: Literal[1] = VERSION
     observed: ObservedEndpoint
-    probe: Annotated[tuple[Port, ...], Meta(max_length=4)] = ()
+    probe: Annotated[tuple[Port, ...], Meta(max_length=MOST_PROBE_PORTS)] = ()
     idle: Annotated[float, Meta(ge=1, le=3600)]
 
 

@@ -118,7 +118,8 @@ class Rooms:
 
         Args:
             limits: The coordinator's.
-            probe_ports: Ports that take probes; told in every welcome.
+            probe_ports: Ports that take probes, ``MOST_PROBE_PORTS`` at most; told in every
+                welcome.
             store: Where rooms are kept. Default: in memory.
         """
         self._limits = limits
