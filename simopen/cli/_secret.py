@@ -15,14 +15,16 @@ an invite.
 Invariants:
 
 - No error or warning here contains any part of what was read.
-- The terminal is as it was, however the question ends.
+- The terminal is as it was, however the question ends or is stopped, SIGKILL and SIGSTOP apart.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
+import signal
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -165,7 +167,7 @@ def _ask() -> bytes:
     try:
         os.write(terminal, b"simopen: invite (not shown): ")
         with _without_echo(terminal):
-            line = os.read(terminal, LINE)
+            line = os.read(terminal, LINE)  # starts over when a signal has been obeyed
         os.write(terminal, b"\n")
     finally:
         os.close(terminal)
@@ -180,8 +182,27 @@ def _without_echo(terminal: int) -> Iterator[None]:
 
     before = termios.tcgetattr(terminal)
     silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
-    termios.tcsetattr(terminal, termios.TCSAFLUSH, silent)
+    put = functools.partial(termios.tcsetattr, terminal, termios.TCSAFLUSH)
+
+    def obey(number: int, _: object) -> None:
+        """Do what the signal asks for with the terminal as it was; whoever lives on asks on."""
+        with contextlib.suppress(termios.error):  # SIGHUP: the terminal has gone
+            put(before)
+        signal.signal(number, usual[signal.Signals(number)])
+        signal.raise_signal(number)
+        signal.signal(number, obey)
+        put(wanted)
+
+    wanted = silent
+    endings = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP)
+    usual = {number: signal.getsignal(number) for number in endings}
     try:
+        for number in endings:
+            signal.signal(number, obey)
+        put(silent)
         yield
     finally:
-        termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
+        wanted = before  # for a signal that comes even now
+        put(before)
+        for number, handler in usual.items():
+            signal.signal(number, handler)

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pty
+import signal
+import subprocess
+import sys
 import termios
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -204,3 +209,65 @@ def test_no_answer(typed: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
         find()
     typing.join()
     assert terminal.echoes
+
+
+@contextlib.contextmanager
+def asking(terminal: Terminal) -> Iterator[subprocess.Popen[bytes]]:
+    """Another process that asks at this terminal, once it does not echo any more."""
+    program = "import sys; from simopen.cli import _secret; _secret.TERMINAL = sys.argv[1]; "
+    program += "print(_secret._ask())"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, _secret.TERMINAL],
+        stdout=subprocess.PIPE,
+        process_group=0,  # one without a parent outside could not be stopped
+    ) as process:
+        try:
+            wait_until(lambda: not terminal.echoes)
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM])
+def test_a_signal_that_ends_the_question(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process dies of it, as it would have otherwise, and the terminal echoes again."""
+    terminal = Terminal(monkeypatch)
+    with asking(terminal) as process:
+        process.send_signal(number)
+        assert process.wait(PATIENCE) == -number
+    assert terminal.echoes
+
+
+def test_a_question_that_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has the terminal meanwhile sees what they type; afterwards the question goes on."""
+    terminal = Terminal(monkeypatch)
+    with asking(terminal) as process:
+        for _ in range(2):
+            process.send_signal(signal.SIGTSTP)
+            _, status = os.waitpid(process.pid, os.WUNTRACED)
+            assert os.WIFSTOPPED(status)
+            assert terminal.echoes
+            process.send_signal(signal.SIGCONT)
+            wait_until(lambda: not terminal.echoes)
+        os.write(terminal.master, b"an invite\n")
+        assert process.communicate(timeout=PATIENCE)[0] == b"b'an invite\\n'\n"
+    assert terminal.echoes
+
+
+def test_the_question_leaves_the_handlers_of_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Afterwards they are what they were before."""
+    numbers = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP)
+    before = [signal.getsignal(number) for number in numbers]
+    terminal = Terminal(monkeypatch)
+    typing = terminal.type(INVITE.reveal().encode() + b"\n")
+    find()
+    typing.join()
+    assert [signal.getsignal(number) for number in numbers] == before
