@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
@@ -147,8 +147,21 @@ class Coordinator:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool | None:
-        """Stop at once; connections are closed without a word."""
-        return await self._stack.__aexit__(kind, error, trace)
+        """Stop at once; connections are closed without a word.
+
+        What the block raised comes out as it is, whatever tasks have run beside it.
+
+        Raises:
+            ExceptionGroup: Errors of the coordinator's own tasks.
+        """
+        try:
+            return await self._stack.__aexit__(kind, error, trace)
+        except BaseExceptionGroup as group:
+            known = () if error is None else tuple(_leaves(error))
+            cancelled = anyio.get_cancelled_exc_class()
+            if all(each in known or isinstance(each, cancelled) for each in _leaves(group)):
+                return False  # the block's own error, which goes on by itself
+            raise
 
     async def drain(self) -> None:
         """Stop in order, before leaving the block: nobody new, and meetings may end.
@@ -227,6 +240,15 @@ async def _open(stack: AsyncExitStack, endpoints: Sequence[Endpoint]) -> list[so
     for sock in listeners:
         stack.callback(close, sock)
     return listeners
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """An error, or those that a group is of; a loop may regroup, but never copies one."""
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error
 
 
 def _bound(listeners: Sequence[socket.socket]) -> tuple[Endpoint, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import ssl
 import struct
@@ -15,7 +16,7 @@ from anyio.abc import SocketAttribute
 
 from simopen import Endpoint, LocalBindError, UsageError
 from simopen.net._addresses import endpoint_of
-from simopen.rendezvous import _listener, _session, _transport
+from simopen.rendezvous import _listener, _server, _session, _transport
 from simopen.rendezvous._metrics import Metrics
 from simopen.rendezvous._server import Coordinator
 from simopen.rendezvous._tls_files import CertificateFiles
@@ -492,6 +493,52 @@ async def test_cancelled_with_members() -> None:
             async with client:
                 assert await client.ended()
         assert scope.cancelled_caught
+
+
+@pytest.mark.parametrize("error", [KeyError("mine"), ExceptionGroup("mine", [KeyError("mine")])])
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_an_error_in_the_block_comes_out_as_it_is(
+    error: Exception, *, cancelled: bool
+) -> None:
+    """Not in a group because tasks have run beside it, nor where it is raised while cancelled."""
+    caught: BaseException | None = None
+    with no_socket_left(), anyio.CancelScope() as scope:
+        try:
+            async with Coordinator(LOOPBACK) as coordinator:
+                async with await Client.connect(coordinator.endpoints[0]) as client:
+                    await client.send(join(new_tag()))
+                    await client.receive(Welcome)
+                if cancelled:
+                    scope.cancel()
+                raise error  # noqa: TRY301 - it has to leave the block
+        except Exception as what:  # noqa: BLE001 - whatever it is
+            caught = what
+    assert caught is error
+
+
+@pytest.mark.parametrize("error", [None, KeyError("mine")])
+async def test_an_error_of_the_coordinators_own_comes_out(
+    error: Exception | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends the block, and is not lost beside the block's own."""
+    lost = OSError(errno.EBADF, "the listener is lost")
+
+    async def lose_the_listener(*_: object) -> None:
+        await anyio.sleep(0.01)
+        raise lost
+
+    async def wait() -> None:
+        async with Coordinator(LOOPBACK, probe_listen=None):
+            try:
+                await anyio.sleep_forever()
+            finally:
+                if error is not None:
+                    raise error
+
+    monkeypatch.setattr(_server, "accept_forever", lose_the_listener)
+    with no_socket_left(), pytest.raises(ExceptionGroup) as caught:
+        await wait()
+    assert set(caught.value.exceptions) == {lost, error} - {None}
 
 
 async def test_a_taken_port() -> None:
