@@ -9,6 +9,7 @@ Invariants:
 
 - A session is known here from its acceptance to its end, and to the rooms no longer than here.
 - A session that crashes is the only one that notices.
+- Metrics or a store of the operator's that raise are logged, and cost what was being done.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import itertools
 import math
 import socket
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import anyio
@@ -116,10 +117,11 @@ class Desk:
         Raises:
             OSError: It cannot be served; closing it is left to the caller.
         """
-        self.metrics.opened()
+        with _guarded("metrics.crashed"):
+            self.metrics.opened()
         if len(self._sessions) >= self.limits.connections:
             self._turn_away(sock, _FULL)
-            self.metrics.ended(Ending.REFUSED)
+            self._note_ending(Ending.REFUSED)
             raise ConnectionRefusedError("as many connections as may be")
         number = next(self._numbers)
         now = anyio.current_time()
@@ -141,11 +143,12 @@ class Desk:
             del self._sessions[session.number]
             if session.is_admitted:
                 self._admission.release(session.client.host)
-            self.metrics.ended(session.ending or Ending.STOPPED)
+            self._note_ending(session.ending or Ending.STOPPED)
             self._lose(session)
 
     def _lose(self, session: Session) -> None:
-        self._carry_out(self.rooms.lost(session.number, anyio.current_time()))
+        with _guarded("rooms.crashed"):
+            self._carry_out(self.rooms.lost(session.number, anyio.current_time()))
 
     # -- for sessions ------------------------------------------------------------------------------
 
@@ -176,7 +179,8 @@ class Desk:
             self._planned = self.rooms.next_deadline()
             with anyio.CancelScope(deadline=self._planned):
                 await self._sooner.wait()
-            self._carry_out(self.rooms.tick(anyio.current_time()))
+            with _guarded("rooms.crashed"):
+                self._carry_out(self.rooms.tick(anyio.current_time()))
 
     async def drain(self) -> None:
         """Stop in order: dismiss who waits, give meetings their time, let last words leave.
@@ -184,7 +188,8 @@ class Desk:
         Takes ``limits.drain`` seconds and a moment at most.
         """
         self._drained, self._emptied = anyio.Event(), anyio.Event()
-        self._carry_out(self.rooms.drain(anyio.current_time()))
+        with _guarded("rooms.crashed"):
+            self._carry_out(self.rooms.drain(anyio.current_time()))
         with anyio.move_on_after(self.limits.drain):
             await self._drained.wait()
         for session in list(self._sessions.values()):
@@ -205,9 +210,11 @@ class Desk:
                     if number in self._sessions:
                         self._sessions[number].hang_up(Ending.HUNG_UP)
                 case Paired():
-                    self.metrics.introduced(action.waited)
+                    with _guarded("metrics.crashed"):
+                        self.metrics.introduced(action.waited)
                 case Reported():
-                    self.metrics.reported(action.outcome, action.elapsed)
+                    with _guarded("metrics.crashed"):
+                        self.metrics.reported(action.outcome, action.elapsed)
         for number, data in frames.items():
             if number in self._sessions:
                 self._sessions[number].send(data)
@@ -217,10 +224,15 @@ class Desk:
 
     def note(self, message: CoordinatorMessage) -> None:
         """Tell the metrics of a message that is sent."""
-        if isinstance(message, Welcome):
-            self.metrics.welcomed()
-        elif isinstance(message, Reject | Error):
-            self.metrics.dismissed(message.code)
+        with _guarded("metrics.crashed"):
+            if isinstance(message, Welcome):
+                self.metrics.welcomed()
+            elif isinstance(message, Reject | Error):
+                self.metrics.dismissed(message.code)
+
+    def _note_ending(self, why: Ending) -> None:
+        with _guarded("metrics.crashed"):
+            self.metrics.ended(why)
 
     def _note_emptiness(self) -> None:
         if self._drained is not None and self.rooms.drained:
@@ -234,3 +246,12 @@ class Desk:
             with contextlib.suppress(OSError):
                 sock.setblocking(False)
                 sock.send(words)
+
+
+@contextlib.contextmanager
+def _guarded(event: str) -> Iterator[None]:
+    """Log an error of what the operator has put in; the coordinator goes on."""
+    try:
+        yield
+    except Exception:  # noqa: BLE001 - whatever it is
+        log.exception(event)

@@ -3,7 +3,7 @@
 Theory of operation. One request a connection, ``GET`` or ``HEAD`` without a body, answered and
 closed. A request that is longer than :data:`LONGEST_REQUEST` or slower than :data:`PATIENCE` is cut
 off, and at most :data:`AT_ONCE` connections are served at once: this port is for one operator, and
-must not take anything away from the members.
+must not take anything away from the members. Metrics that fail are 500, and an error in the log.
 
 ===========  =====================================================================
 path         answer
@@ -25,6 +25,7 @@ from anyio.abc import TaskGroup
 
 from simopen._endpoints import Endpoint
 
+from ._log import log
 from ._transport import Transport
 
 LONGEST_REQUEST = 4096  # bytes, headers included
@@ -66,12 +67,20 @@ class Health:
         try:
             with anyio.move_on_after(PATIENCE):
                 try:
-                    await transport.send(self._response(await _request_line(transport)))
+                    await transport.send(self._answer(await _request_line(transport)))
                 except (anyio.EndOfStream, anyio.BrokenResourceError):
                     return
         finally:
             self._open -= 1
             transport.close()
+
+    def _answer(self, request_line: bytes) -> bytes:
+        """The response, whatever the operator's own metrics do."""
+        try:
+            return self._response(request_line)
+        except Exception:  # noqa: BLE001 - it costs one answer, not the coordinator
+            log.exception("health.crashed")
+            return _message(HTTPStatus.INTERNAL_SERVER_ERROR, _PLAIN, b"")
 
     def _response(self, request_line: bytes) -> bytes:
         method, _, rest = request_line.partition(b" ")

@@ -10,6 +10,7 @@ from anyio.abc import SocketStream
 
 from simopen import Endpoint
 from simopen.rendezvous import _health
+from simopen.rendezvous._metrics import Metrics
 from simopen.rendezvous._prometheus import PrometheusMetrics
 from simopen.rendezvous._server import Coordinator
 from simopen.rendezvous.protocol import Welcome
@@ -78,6 +79,23 @@ async def test_metrics() -> None:
     assert b"\nsimopen_coordinator_rooms 1.0\n" in answer
     assert b"\nsimopen_coordinator_connections 1.0\n" in answer
     assert b"\nsimopen_coordinator_welcomes_total 1.0\n" in answer
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_metrics_that_fail(method: str, caplog: pytest.LogCaptureFixture) -> None:
+    """They are an error in the log and to who asks; the coordinator goes on."""
+
+    class Failing(Metrics):
+        def exposition(self) -> tuple[str, bytes]:
+            raise ArithmeticError("no such number")
+
+    async with Coordinator(LOOPBACK, health_listen=LOOPBACK, metrics=Failing()) as running:
+        (endpoint,) = running.health_endpoints
+        answer = await ask(endpoint, get("/metrics", method))
+        assert answer.startswith(b"HTTP/1.1 500 Internal Server Error\r\nContent-Type:")
+        assert b"number" not in answer
+        assert "no such number" in caplog.text
+        assert b"200" in await ask(endpoint, get("/healthz"))
 
 
 async def test_not_ready_while_stopping() -> None:

@@ -35,9 +35,11 @@ from simopen.rendezvous.protocol import (
     Probed,
     Reject,
     Result,
+    Settled,
     Verdict,
     Welcome,
 )
+from simopen.rendezvous.protocol._room import MemoryStore, Room
 from tests.helpers import free_port, no_socket_left
 from tests.rendezvous.certificates import client_context, write_certificate
 from tests.rendezvous.clients import Client, join, new_tag, until
@@ -415,6 +417,116 @@ async def test_an_error_of_ours_costs_one_connection(
                 await b.send(join(tag))
                 await b.receive(Welcome)
                 await a.receive(Introduce)
+
+
+class FailingMetrics(Metrics):
+    """Raises whatever it is told."""
+
+    def opened(self) -> None:
+        """Fail."""
+        raise ArithmeticError("no such number")
+
+    def ended(self, ending: str) -> None:
+        """Fail."""
+        raise ArithmeticError(ending)
+
+    def welcomed(self) -> None:
+        """Fail."""
+        raise ArithmeticError("no such number")
+
+    def dismissed(self, code: str) -> None:
+        """Fail."""
+        raise ArithmeticError(code)
+
+    def introduced(self, waited: float) -> None:
+        """Fail."""
+        raise ArithmeticError(waited)
+
+    def reported(self, outcome: str, elapsed: float) -> None:
+        """Fail."""
+        raise ArithmeticError(outcome, elapsed)
+
+
+async def test_metrics_that_fail(caplog: pytest.LogCaptureFixture) -> None:
+    """Members are taken, introduced, heard and dismissed all the same; the log has the error."""
+    async with Coordinator(LOOPBACK, metrics=FailingMetrics()) as coordinator:
+        (endpoint,) = coordinator.endpoints
+        tag = new_tag()
+        async with await Client.connect(endpoint) as a, await Client.connect(endpoint) as b:
+            for client in (a, b):
+                await client.send(join(tag))
+                await client.receive(Welcome)
+            async with await Client.connect(endpoint, first=b"\xff" * 4) as dismissed:
+                await dismissed.receive(Error)
+            for client in (a, b):
+                introduction = await client.receive(Introduce)
+                outcome = Result(round=introduction.round, outcome=Outcome.OK, elapsed=0.1)
+                await client.send(outcome)
+                assert await client.ended()
+        await coordinator.drain()
+    for each in ("opened", "ended", "welcomed", "dismissed", "introduced", "reported"):
+        assert f"in {each}\n" in caplog.text
+
+
+class FailingStore(MemoryStore):
+    """Cannot be read while it is broken."""
+
+    broken = False
+
+    def get(self, tag: bytes) -> Room | None:
+        """The room of that tag, or None."""
+        if self.broken:
+            raise ConnectionError("the store is away")
+        return super().get(tag)
+
+
+async def test_a_store_that_fails_when_somebody_asks(caplog: pytest.LogCaptureFixture) -> None:
+    """That costs the client that asked, whose seat cannot be given up either; others go on."""
+    store = FailingStore()
+    async with Coordinator(LOOPBACK, store=store) as coordinator:
+        (endpoint,) = coordinator.endpoints
+        async with await Client.connect(endpoint) as lost:
+            await lost.send(join(new_tag()))
+            await lost.receive(Welcome)
+            store.broken = True
+            await lost.send(Settled())
+            assert await lost.ended()
+        await until(lambda: coordinator.connections == 0)
+        assert "rooms.crashed" in caplog.text
+        store.broken = False
+        tag = new_tag()
+        async with await Client.connect(endpoint) as a, await Client.connect(endpoint) as b:
+            for client in (a, b):
+                await client.send(join(tag))
+                await client.receive(Welcome)
+            for client in (a, b):
+                await client.receive(Introduce)
+
+
+async def test_a_store_that_fails_at_a_deadline(caplog: pytest.LogCaptureFixture) -> None:
+    """What was due then is lost; what is due later is not, and a stop has its end."""
+    store = FailingStore()
+    limits = CoordinatorLimits(family_wait=0.1, drain=0.2)
+    listen = [LOOPBACK, "[::1]:0"]
+    async with Coordinator(listen, limits=limits, store=store) as coordinator:
+        for broken in (True, False):
+            tag = new_tag()
+            ipv4, ipv6 = coordinator.endpoints
+            async with await Client.connect(ipv4) as a, await Client.connect(ipv6) as b:
+                for client in (a, b):
+                    await client.send(join(tag, families=(Family.IPV4, Family.IPV6)))
+                    await client.receive(Welcome)
+                store.broken = broken
+                if broken:
+                    await until(lambda: "the store is away" in caplog.text)
+                    store.broken = False
+                else:
+                    await a.receive(Introduce)
+                    await b.receive(Introduce)
+                    store.broken = True
+                    with anyio.fail_after(limits.drain + _session.FAREWELL + 1):
+                        await coordinator.drain()
+                    assert coordinator.connections == 0
 
 
 # -- beginning and end -----------------------------------------------------------------------------

@@ -142,7 +142,11 @@ class Room:
 
 
 class RoomStore(Protocol):
-    """Where rooms are kept, by tag."""
+    """Where rooms are kept, by tag.
+
+    What it raises is logged and ends what was being done: the request of one client, or all that
+    was due at one moment.
+    """
 
     def get(self, tag: Tag) -> Room | None:
         """The room of that tag, or None."""
