@@ -81,8 +81,9 @@ class Coordinator:
 
         Args:
             listen: ``"host:port"`` or several; port 0 for any free one.
-            probe_listen: The second port, likewise. Default: each listener's next port, or any
-                free one where that is free to choose; None for none.
+            probe_listen: The second port, likewise, at the listeners' addresses: clients are told
+                ports alone, four at most. Default: each listener's next port, or any free one
+                where that is free to choose; None for none.
             certificate: Speak TLS with it; None for plain TCP, which shows room tags to whoever
                 is on the path.
             proxy_protocol: Every connection begins with a PROXY protocol v2 header. Only for

@@ -45,7 +45,7 @@ class Family(enum.StrEnum):
 
 
 class Verdict(enum.StrEnum):
-    """Whether a NAT maps one local port to the same endpoint whatever the destination."""
+    """Whether a NAT maps one local port to the same endpoint for both ports of the coordinator."""
 
     UNKNOWN = "unknown"  # nobody has probed
     STABLE = "stable"
@@ -172,7 +172,7 @@ class Welcome(_Message, frozen=True, kw_only=True, tag="welcome"):
     Attributes:
         v: The protocol's version.
         observed: Where the coordinator sees this connection come from.
-        probe: The coordinator's ports that take probes.
+        probe: The coordinator's ports that take probes, at the same address.
         idle: Seconds; the coordinator hangs up when it has heard nothing for that long. Ping at
             least twice as often.
     """

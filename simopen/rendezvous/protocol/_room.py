@@ -34,7 +34,8 @@ class Member:
         line: The connection it joined by; None when that is lost.
         paths: How it is seen, and over which connection, by family.
         expected: Families that may still come.
-        verdict: Whether its NAT maps one port to one endpoint.
+        verdict: Whether its NAT maps one port to one endpoint, by the last round with a probe.
+        probed: Whether this round has had one.
         meeting: The round of its last introduction.
     """
 
@@ -47,6 +48,7 @@ class Member:
     paths: dict[Family, tuple[int, Path]] = field(default_factory=dict)
     expected: set[Family] = field(default_factory=set)
     verdict: Verdict = Verdict.UNKNOWN
+    probed: bool = False
     meeting: int = 0
 
     @property
@@ -86,8 +88,23 @@ class Member:
         self.line = line
         self.paths.clear()
         self.expected = set(join.families)
+        self.probed = False
         if self.state is not MemberState.QUEUED:
             self.state = MemberState.WAITING
+
+    def note_probe(self, *, same: bool) -> None:
+        """Take a probe's answer; a round's first one replaces what was known of another port.
+
+        Until then that stands: whoever joins last is introduced before any probe of the round.
+
+        Args:
+            same: It was seen at the endpoint that the peer is told.
+        """
+        if not same:
+            self.verdict = Verdict.VARIES
+        elif not self.probed:
+            self.verdict = Verdict.STABLE
+        self.probed = True
 
     def may_meet(self, other: Member) -> bool:
         """Whether there is nothing to wait for."""

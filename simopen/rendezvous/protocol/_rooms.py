@@ -71,7 +71,6 @@ from ._messages import (
     Seat,
     Settled,
     Tag,
-    Verdict,
     Welcome,
 )
 from ._room import Member, MemberState, MemoryStore, Room, RoomStore
@@ -242,10 +241,7 @@ class Rooms:
             return _reject(connection, Code.SEAT)
         room, member = found
         if (known := member.paths.get(path.family)) is not None:
-            if known[1].observed != path.observed:
-                member.verdict = Verdict.VARIES
-            elif member.verdict is Verdict.UNKNOWN:
-                member.verdict = Verdict.STABLE
+            member.note_probe(same=path.observed == known[1].observed)
             self._keep(room)
         return [Send(connection, Probed(observed=path.observed)), Close(connection)]
 

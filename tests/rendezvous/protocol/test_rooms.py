@@ -344,7 +344,7 @@ def test_probes_make_the_verdict() -> None:
 
 
 def test_a_verdict_outlives_the_round() -> None:
-    """A NAT does not change with the port."""
+    """Until the fresh port is probed, which is too late for whoever joins last."""
     desk = Desk()
     first, second = desk.meeting()
     desk.ask(probe(1), path(1, port=40001))
@@ -353,6 +353,23 @@ def test_a_verdict_outlives_the_round() -> None:
     fresh = desk.ask(join(1, 2), path(1))
     desk.ask(join(2, 2), path(2))
     assert desk.sent(fresh, Introduce)[0].mapping is Verdict.VARIES
+
+
+@pytest.mark.parametrize("ports", [(40000,), (40000, 40001), (40001, 40000)])
+def test_probes_of_a_fresh_port_make_a_fresh_verdict(ports: tuple[int, ...]) -> None:
+    """The last round's port counts no more; of one round any probe that differs does."""
+    for earlier in (40000, 40001):
+        desk = Desk()
+        first, second = desk.meeting()
+        desk.ask(probe(1), path(1, port=earlier))
+        desk.report(first, Outcome.FAILED)
+        desk.report(second, Outcome.FAILED)
+        fresh = desk.ask(join(1, 2), path(1))
+        for port in ports:
+            desk.ask(probe(1), path(1, port=port))
+        desk.ask(join(2, 2), path(2))
+        expected = Verdict.STABLE if ports == (40000,) else Verdict.VARIES
+        assert desk.sent(fresh, Introduce)[0].mapping is expected
 
 
 def test_a_probe_of_another_family_is_no_verdict() -> None:
