@@ -127,6 +127,8 @@ class Seat:
         finally:
             if previous is not None:
                 await previous.close(leave=False)
+        if previous is not None:
+            await previous.closed()  # a later round may have its port again
         return link
 
     async def report(self, outcome: Outcome, introduction: Introduced) -> None:
