@@ -41,6 +41,7 @@ from simopen import (
 from simopen.net._interfaces import host_addresses
 from simopen.rendezvous import _seat
 from simopen.rendezvous.protocol import Bye, Introduce, Leave, Outcome, Ping, Result, Welcome
+from simopen.security._certificate import peer_id
 from tests.helpers import free_port, no_socket_left, on_cpu
 from tests.rendezvous.clients import Client, join, until
 from tests.rendezvous.coordinators import (
@@ -364,12 +365,15 @@ async def hang_up(stream: SocketStream) -> None:
 
 
 async def pretend(stream: SocketStream) -> None:
-    """Do all that the peer would, with another key than that in the offer."""
-    impostor = Peer()
+    """Do all that the peer would, in its part of TLS, with another key than that in the offer."""
+    us = peer_id(Peer().opened(THEIRS[-1]).certificate)
+    old = OLD[-1].identity.peer_id < us
+    impostor = next(each for each in iter(Peer, None) if (each.identity.peer_id < us) is old)
     await impostor.prove(stream, ours=impostor.offer(), theirs=THEIRS[-1])
 
 
 THEIRS: list[bytes] = []
+OLD: list[Peer] = []
 
 
 @pytest.mark.parametrize("play", [swallow, babble, hang_up, pretend])
@@ -379,7 +383,8 @@ async def test_an_old_offer_proves_nothing(play: Any, monkeypatch: pytest.Monkey
     if silent:  # the others have time enough, also on a busy machine
         monkeypatch.setattr("simopen._round.PROOF_TIMEOUT", 0.1)
         monkeypatch.setattr("simopen._proving.PROOF_TIMEOUT", 0.1)
-    old = Peer().offer()
+    OLD.append(Peer())
+    old = OLD[-1].offer()
 
     def replay(guest: Guest) -> bytes:
         THEIRS.append(guest.join.offer)
