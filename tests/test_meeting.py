@@ -662,20 +662,21 @@ async def test_a_third_finds_the_room_full() -> None:
     assert caught.value.diagnosis.cause is Cause.ROOM_FULL
 
 
-async def test_the_time_allowed_covers_the_rounds() -> None:
+async def test_the_time_allowed_covers_the_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """It ends in what the last punch saw."""
+    monkeypatch.setattr("simopen._meeting.LAST_WORDS", 0.4)  # on a machine that others use, too
     events: list[Event] = []
     options = PunchOptions(round_time=60)
     error, _ = await hostile(
         lambda _: Peer().offer(),
         f"127.0.0.1:{free_port()}",
         options=options,
-        timeout=0.3,
+        timeout=0.7,
         on_event=events.append,
     )
     assert isinstance(error, PeerTimeoutError)
     assert error.diagnosis.cause is Cause.NOT_CONNECTING
-    assert 0.25 <= error.report.elapsed < 30
+    assert 0.3 <= error.report.elapsed < 30
     assert events[-1].name == "rendezvous.failed"
 
 
