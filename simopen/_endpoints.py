@@ -21,6 +21,12 @@ ZONE = re.compile(r"[\w.:-]{1,15}", re.ASCII)  # Linux: IFNAMSIZ less its termin
 PORTS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?", re.ASCII)
 IPV4 = 4  # as ipaddress numbers the versions
 MAX_HOST_LENGTH = 253  # characters; RFC 1035 §2.3.4 as text
+# RFC 1918, RFC 6598 (shared by a carrier's customers), RFC 4193. ipaddress's own word also covers
+# the ranges of documentation and benchmarks, which a test network may use as public ones.
+_PRIVATE = tuple(
+    ipaddress.ip_network(text)
+    for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+)
 
 
 class Endpoint(NamedTuple):
@@ -103,6 +109,11 @@ def literal_address(host: str) -> IPAddress | None:
         return numeric_address(host)
     except ValueError:
         return None
+
+
+def is_private(address: IPAddress) -> bool:
+    """Whether an address means something within one network only."""
+    return address.is_loopback or address.is_link_local or any(address in net for net in _PRIVATE)
 
 
 def check_one_host(endpoint: Endpoint, address: IPAddress, *, role: str) -> None:

@@ -74,6 +74,7 @@ from .rendezvous._seat import Seat
 from .rendezvous.protocol import Code, Outcome
 from .security._certificate import Identity
 from .security._errors import SecurityError
+from .security._handshake import SESSION_LENGTH
 from .security._keys import MODE_RENDEZVOUS, SALT_LENGTH, UNKEYED
 from .security._offer import OfferBody, seal_offer
 from .security._secret import derive_keys
@@ -98,7 +99,6 @@ if TYPE_CHECKING:
 # Seconds before the end of the time allowed at which the last punch ends, to say what it saw. A
 # busy machine wakes us some hundredths late.
 LAST_WORDS = 0.05
-SESSION_LENGTH = 32  # bytes
 
 _NOWHERE = Endpoint("0.0.0.0", 0)  # noqa: S104 - a report's, before anything is bound
 _MISUNDERSTOOD = (Code.VERSION, Code.MALFORMED, Code.UNEXPECTED)

@@ -13,14 +13,13 @@ hosts must come to the same order by themselves, for the choice of a winner rest
 
 from __future__ import annotations
 
-import ipaddress
 import itertools
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import anyio
 
-from simopen._endpoints import IPV4, literal_address, numeric_address
+from simopen._endpoints import IPV4, is_private, literal_address, numeric_address
 from simopen._errors import SelfConnectionError, UsageError
 
 from ._addresses import UnresolvedError, resolve
@@ -34,23 +33,6 @@ if TYPE_CHECKING:
 
 FAMILIES = 2  # IPv4 and IPv6
 MAX_LANES = 16  # each is a mapping in a NAT; carriers' leave a subscriber a few dozen (RFC 6888)
-
-# What counts as private: RFC 1918, RFC 6598 (shared by a carrier's customers), link-local,
-# loopback, and IPv6's unique local addresses (RFC 4193).
-_PRIVATE = tuple(
-    ipaddress.ip_network(text)
-    for text in (
-        "10.0.0.0/8",
-        "172.16.0.0/12",
-        "192.168.0.0/16",
-        "100.64.0.0/10",
-        "169.254.0.0/16",
-        "127.0.0.0/8",
-        "fc00::/7",
-        "fe80::/10",
-        "::1/128",
-    )
-)
 
 
 async def resolve_pairs(
@@ -164,6 +146,6 @@ def _spread(addresses: Addresses, ports: Sequence[tuple[int, int]]) -> list[Addr
 @lru_cache(maxsize=256)
 def _rank(host: str) -> int:
     address = numeric_address(host.partition("%")[0])
-    if any(address in network for network in _PRIVATE):
+    if is_private(address):
         return 0
     return 2 if address.version == IPV4 else 1

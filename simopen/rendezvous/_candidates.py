@@ -23,7 +23,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from simopen._endpoints import IPV4, MAX_PORT, Endpoint, IPAddress, literal_address
+from simopen._endpoints import IPV4, MAX_PORT, Endpoint, IPAddress, is_private, literal_address
 
 MOST_OFFERED = 8  # candidates of an offer that are looked at
 LEAST_PORT = 1024  # below are the services that a SYN could be aimed at
@@ -36,12 +36,6 @@ _6TO4 = ipaddress.IPv6Network("2002::/16")  # RFC 3056
 _BROADCAST = ipaddress.IPv4Address("255.255.255.255")
 _THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")  # RFC 1122 §3.2.1.3: never a destination
 _RESERVED = ipaddress.IPv4Network("240.0.0.0/4")  # RFC 1112 §4
-# RFC 1918, RFC 6598 (shared by a carrier's customers), RFC 4193. `is_private` would also hold for
-# the ranges of documentation and benchmarks, which a test network may use as public ones.
-_PRIVATE = tuple(
-    ipaddress.ip_network(text)
-    for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
-)
 
 
 class Kind(enum.Enum):
@@ -137,11 +131,6 @@ def parse_observed(text: str) -> Endpoint | None:
     host, _, port = text.rpartition(":")
     found = _usable([(host.strip("[]"), int(port) if PORT.fullmatch(port) else 0)])
     return found[0] if found else None
-
-
-def is_private(address: IPAddress) -> bool:
-    """Whether an address means something within one network only."""
-    return address.is_loopback or address.is_link_local or any(address in net for net in _PRIVATE)
 
 
 def _one_of_each_family(observed: Iterable[str]) -> dict[int, Endpoint]:

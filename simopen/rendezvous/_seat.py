@@ -27,6 +27,7 @@ from simopen.net._interfaces import Berth, host_addresses
 from ._candidates import MOST_OFFERED, usable_addresses
 from ._link import Link, LinkError
 from .protocol import Code, Family, Introduced, Join, Outcome
+from .protocol._messages import SEAT_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 FIRST_PATIENCE = 3.0  # seconds that a coordinator which was never reached is tried for
 AGAIN_FIRST = 0.2  # seconds until a lost coordinator is tried again
-SEAT_LENGTH = 16  # bytes
 AGAIN_LONGEST = 5.0  # seconds; each wait doubles up to this
 
 _ANY = (Endpoint("0.0.0.0", 0), Endpoint("::", 0))  # noqa: S104 - the kernel chooses the source

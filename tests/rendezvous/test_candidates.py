@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simopen import Endpoint
-from simopen._endpoints import literal_address, numeric_address
+from simopen._endpoints import is_private, literal_address, numeric_address
 from simopen.rendezvous._candidates import (
     LEAST_PORT,
     MOST_OFFERED,
@@ -17,7 +17,6 @@ from simopen.rendezvous._candidates import (
     Kind,
     View,
     choose,
-    is_private,
     parse_observed,
     usable_addresses,
 )
