@@ -7,10 +7,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test quick lint format typecheck demo bench bench-full clean
+.PHONY: help setup test quick protections lint format typecheck demo bench bench-full clean
 
 help:  ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## make the virtual environment
 
@@ -29,6 +29,9 @@ test: $(READY)  ## all tests; those of the lab need root or open user namespaces
 
 quick: $(READY)  ## the tests without the lab
 	$(BIN)/pytest -m 'not lab'
+
+protections: $(READY)  ## takes out each protection and sees its tests fail; minutes
+	$(BIN)/python -m tests.protections
 
 lint: $(READY)  ## style and formatting
 	$(BIN)/ruff check
