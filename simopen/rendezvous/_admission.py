@@ -13,17 +13,24 @@ from __future__ import annotations
 
 import socket
 from collections import OrderedDict
+from collections.abc import Callable
 
-from .protocol import Allowance, CoordinatorLimits
+from .protocol import Allowance, CoordinatorLimits, Limit
 
 _SUBNET = 8  # bytes: the /64 of an IPv6 address
 
 
 class Admission:
-    """Counts the connections of each address."""
+    """Counts the connections of each address.
 
-    def __init__(self, limits: CoordinatorLimits) -> None:
+    Args:
+        limits: The coordinator's.
+        on_hit: Told of every limit that is hit here.
+    """
+
+    def __init__(self, limits: CoordinatorLimits, on_hit: Callable[[Limit], None]) -> None:
         self._limits = limits
+        self._on_hit = on_hit
         self._open: dict[bytes, int] = {}
         self._rates: OrderedDict[bytes, Allowance] = OrderedDict()
 
@@ -36,7 +43,11 @@ class Admission:
         """
         key = _key(host)
         count = self._open.get(key, 0)
-        if count >= self._limits.connections_per_address or not self._rate(key, now).take(now):
+        if count >= self._limits.connections_per_address:
+            self._on_hit(Limit.CONNECTIONS_PER_ADDRESS)
+            return False
+        if not self._rate(key, now).take(now):
+            self._on_hit(Limit.CONNECTION_RATE)
             return False
         self._open[key] = count + 1
         return True
@@ -57,6 +68,7 @@ class Admission:
         self._rates[key] = rate
         if len(self._rates) > limits.addresses:
             self._rates.popitem(last=False)
+            self._on_hit(Limit.ADDRESSES)
         return rate
 
 

@@ -40,6 +40,8 @@ from .protocol import (
     CoordinatorLimits,
     CoordinatorMessage,
     Error,
+    Hit,
+    Limit,
     Paired,
     Reject,
     Reported,
@@ -88,7 +90,7 @@ class Desk:
         self.proxied = proxied
         self._certificate = certificate
         self._group = group
-        self._admission = Admission(limits)
+        self._admission = Admission(limits, self.hit)
         self._sessions: dict[int, Session] = {}
         self._numbers = itertools.count()
         self._planned = math.inf  # when the rooms are looked at next
@@ -120,6 +122,7 @@ class Desk:
         with _guarded("metrics.crashed"):
             self.metrics.opened()
         if len(self._sessions) >= self.limits.connections:
+            self.hit(Limit.CONNECTIONS)
             self._turn_away(sock, _FULL)
             self._note_ending(Ending.REFUSED)
             raise ConnectionRefusedError("as many connections as may be")
@@ -209,12 +212,8 @@ class Desk:
                 case Close(number):
                     if number in self._sessions:
                         self._sessions[number].hang_up(Ending.HUNG_UP)
-                case Paired():
-                    with _guarded("metrics.crashed"):
-                        self.metrics.introduced(action.waited)
-                case Reported():
-                    with _guarded("metrics.crashed"):
-                        self.metrics.reported(action.outcome, action.elapsed)
+                case _:
+                    self.note(action)
         for number, data in frames.items():
             if number in self._sessions:
                 self._sessions[number].send(data)
@@ -222,13 +221,24 @@ class Desk:
             self._sooner.set()
         self._note_emptiness()
 
-    def note(self, message: CoordinatorMessage) -> None:
-        """Tell the metrics of a message that is sent."""
+    def note(self, event: CoordinatorMessage | Paired | Reported | Hit) -> None:
+        """Tell the metrics of a message that is sent, or of what else happens."""
         with _guarded("metrics.crashed"):
-            if isinstance(message, Welcome):
-                self.metrics.welcomed()
-            elif isinstance(message, Reject | Error):
-                self.metrics.dismissed(message.code)
+            match event:
+                case Welcome():
+                    self.metrics.welcomed()
+                case Reject(code=code) | Error(code=code):
+                    self.metrics.dismissed(code)
+                case Paired():
+                    self.metrics.introduced(event.waited)
+                case Reported(outcome, elapsed):
+                    self.metrics.reported(outcome, elapsed)
+                case Hit(limit):
+                    self.metrics.limit_hit(limit)
+
+    def hit(self, limit: Limit) -> None:
+        """Tell the metrics that a limit was hit."""
+        self.note(Hit(limit))
 
     def _note_ending(self, why: Ending) -> None:
         with _guarded("metrics.crashed"):

@@ -1,8 +1,8 @@
 """What a coordinator counts: an interface that does nothing by itself.
 
-Labels come from closed sets (:class:`~._session.Ending`, the protocol's codes and outcomes); never
-a room, an address or anything else that a client chooses, or a stranger could make a table grow
-without end. :mod:`._prometheus` has the exporter.
+Labels come from closed sets (:class:`~._session.Ending`, the protocol's codes, outcomes and
+limits); never a room, an address or anything else that a client chooses, or a stranger could make a
+table grow without end. :mod:`._prometheus` has the exporter.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ class Metrics:
 
     def reported(self, outcome: str, elapsed: float) -> None:
         """A member told how its round went, ``elapsed`` seconds after the introduction."""
+
+    def limit_hit(self, limit: str) -> None:
+        """One of the coordinator's limits was hit."""
 
     def sizes(self, *, connections: int, members: int, rooms: int) -> None:
         """How many there are now; told before each :meth:`exposition`."""

@@ -19,6 +19,7 @@ import anyio
 from anyio.abc import ByteStream
 
 from ._transport import Transport
+from .protocol import Limit
 
 # What a stream raises when it cannot go on; Busy: a TLS client that makes us write while reading.
 STREAM_ERRORS = (
@@ -38,7 +39,11 @@ class Outbox:
     __slots__ = ("_emptied", "_failed", "_limit", "_on_failure", "_pending", "_spawn", "_stream")
 
     def __init__(
-        self, stream: ByteStream, limit: int, spawn: Spawn, on_failure: Callable[[], None]
+        self,
+        stream: ByteStream,
+        limit: int,
+        spawn: Spawn,
+        on_failure: Callable[[Limit | None], None],
     ) -> None:
         """Send on a stream.
 
@@ -46,7 +51,8 @@ class Outbox:
             stream: A :class:`Transport`, or TLS over one.
             limit: The most that may wait, in bytes.
             spawn: Starts the task that sends what waits.
-            on_failure: Told when the connection is of no more use: broken, or the limit reached.
+            on_failure: Told when the connection is of no more use: which limit was hit, or None
+                where it is broken.
         """
         self._stream = stream
         self._limit = limit
@@ -63,7 +69,7 @@ class Outbox:
         if not self._pending and isinstance(self._stream, Transport):
             data = self._send_now(self._stream, data)
         if len(self._pending) + len(data) > self._limit:
-            self._fail()
+            self._fail(Limit.OUTBOX)
             return
         self._pending += data
         if self._pending and self._emptied is None:
@@ -97,8 +103,8 @@ class Outbox:
             if emptied is not None:
                 emptied.set()
 
-    def _fail(self) -> None:
+    def _fail(self, limit: Limit | None = None) -> None:
         if not self._failed:
             self._failed = True
             self._pending = b""
-            self._on_failure()
+            self._on_failure(limit)

@@ -13,6 +13,7 @@ from prometheus_client import (
 )
 
 from ._metrics import Metrics
+from .protocol import Limit
 
 PREFIX = "simopen_coordinator"
 WAITS = (0.1, 1, 10, 60, 600, 3600)  # seconds that the first member waited for the second
@@ -37,6 +38,8 @@ class PrometheusMetrics(Metrics):
         self._ended = counter("connections_ended", "Connections that have ended, and why", "ending")
         self._welcomed = counter("welcomes", "Joins and attaches welcomed")
         self._dismissed = counter("dismissals", "Rejects and errors sent", "code")
+        limits = counter("limits_hit", "Times that a limit was hit", "limit")
+        self._limits: dict[str, Counter] = {each: limits.labels(each) for each in Limit}
         self._introduced = Histogram(
             f"{PREFIX}_introduction_wait_seconds",
             "Seconds that the first of two introduced members had waited",
@@ -77,6 +80,10 @@ class PrometheusMetrics(Metrics):
     def reported(self, outcome: str, elapsed: float) -> None:
         """Count it, by how long that took."""
         self._reported.labels(outcome).observe(elapsed)
+
+    def limit_hit(self, limit: str) -> None:
+        """Count it."""
+        self._limits[limit].inc()
 
     def sizes(self, *, connections: int, members: int, rooms: int) -> None:
         """Set the gauges."""

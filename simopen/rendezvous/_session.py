@@ -41,6 +41,8 @@ from .protocol import (
     Error,
     Family,
     Hangup,
+    Hit,
+    Limit,
     Path,
     Reply,
     Request,
@@ -90,6 +92,9 @@ class Desk(Protocol):
 
     def note(self, message: CoordinatorMessage) -> None:
         """Tell the metrics of a message that is sent."""
+
+    def hit(self, limit: Limit) -> None:
+        """Tell the metrics that a limit was hit."""
 
     def request(self, session: Session, message: Asked, now: float) -> None:
         """Give a client's request to the rooms."""
@@ -213,6 +218,7 @@ class Session:
                     self._transport, server_side=True, ssl_context=tls, standard_compatible=False
                 )
             self.ending = Ending.SLOW
+            self._desk.hit(Limit.HANDSHAKE)
         except (ProxyError, *STREAM_ERRORS):
             self.ending = failure
         return None
@@ -260,10 +266,14 @@ class Session:
                 case Reply(message):
                     self._desk.note(message)
                     self.send(encode_frame(message))
+                case Hit(limit):
+                    self._desk.hit(limit)
                 case Hangup():
                     self.hang_up(Ending.HUNG_UP)
 
-    def _on_unread(self) -> None:
+    def _on_unread(self, limit: Limit | None) -> None:
+        if limit is not None:
+            self._desk.hit(limit)
         self.hang_up(Ending.UNREAD)
 
     def _round_trip(self) -> float | None:

@@ -4,14 +4,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simopen.rendezvous._admission import Admission
-from simopen.rendezvous.protocol import CoordinatorLimits
+from simopen.rendezvous.protocol import CoordinatorLimits, Limit
 
 HOSTS = ("192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1")
 
 
-def admission(**limits: float) -> Admission:
+class Table(Admission):
+    """Notes which limits are hit.
+
+    Attributes:
+        hits: In order.
+    """
+
+    def __init__(self, limits: CoordinatorLimits) -> None:
+        self.hits: list[Limit] = []
+        super().__init__(limits, self.hits.append)
+
+
+def admission(**limits: float) -> Table:
     """With limits of a test's choice."""
-    return Admission(CoordinatorLimits(**limits))  # type: ignore[arg-type]
+    return Table(CoordinatorLimits(**limits))  # type: ignore[arg-type]
 
 
 def test_so_many_at_once() -> None:
@@ -22,6 +34,7 @@ def test_so_many_at_once() -> None:
     assert table.admit("192.0.2.2", 0)
     table.release("192.0.2.1")
     assert table.admit("192.0.2.1", 0)
+    assert table.hits == [Limit.CONNECTIONS_PER_ADDRESS]
 
 
 def test_so_many_a_second() -> None:
@@ -34,6 +47,7 @@ def test_so_many_a_second() -> None:
         True,
         False,
     ]
+    assert table.hits == [Limit.CONNECTION_RATE] * 2
 
 
 def test_an_ipv6_customer_is_a_64() -> None:
@@ -54,6 +68,7 @@ def test_many_addresses_are_forgotten_not_kept() -> None:
     assert not table.admit("192.0.2.1", 0)  # heard of again
     assert table.admit("192.0.2.3", 0)  # and so 192.0.2.2 is forgotten
     assert not table.admit("192.0.2.1", 0)
+    assert table.hits == [Limit.CONNECTION_RATE, Limit.ADDRESSES, Limit.CONNECTION_RATE]
     assert table.admit("192.0.2.2", 0)
 
 

@@ -6,6 +6,7 @@ from anyio.abc import ByteStream, TaskGroup
 
 from simopen.rendezvous._outbox import Outbox
 from simopen.rendezvous._transport import Transport
+from simopen.rendezvous.protocol import Limit
 from tests.net.conformance import receive_exactly, reset, tcp_pair
 
 pytestmark = pytest.mark.anyio
@@ -14,17 +15,18 @@ LIMIT = 100_000  # bytes
 
 
 class Failures:
-    """Counts how often a connection was given up."""
+    """Notes why a connection was given up, each time."""
 
-    count = 0
+    def __init__(self) -> None:
+        self.limits: list[Limit | None] = []
 
-    def __call__(self) -> None:
+    def __call__(self, limit: Limit | None) -> None:
         """One more."""
-        self.count += 1
+        self.limits.append(limit)
 
 
 def outbox(stream: ByteStream, group: TaskGroup) -> tuple[Outbox, Failures]:
-    """An outbox, and how often it has failed."""
+    """An outbox, and why it has failed."""
     failures = Failures()
     return Outbox(stream, LIMIT, group.start_soon, failures), failures
 
@@ -39,7 +41,7 @@ async def test_at_once() -> None:
             box.put(b"second")
             assert far.recv(100) == b"first second"
             await box.emptied()
-            assert not failures.count
+            assert not failures.limits
 
 
 async def test_in_order_when_the_kernel_is_full() -> None:
@@ -57,7 +59,7 @@ async def test_in_order_when_the_kernel_is_full() -> None:
             assert await receive_exactly(client, filler) == bytes(filler)
             assert await receive_exactly(client, LIMIT) == b"".join(parts)
             await box.emptied()
-        assert not failures.count
+        assert not failures.limits
 
 
 async def test_the_limit() -> None:
@@ -70,12 +72,12 @@ async def test_the_limit() -> None:
                 pass
             box, failures = outbox(stream, group)
             box.put(bytes(LIMIT))
-            assert failures.count == 0
+            assert failures.limits == []
             box.put(b"x")
             box.put(b"y")
-            assert failures.count == 1
+            assert failures.limits == [Limit.OUTBOX]
             stream.close()
-        assert failures.count == 1
+        assert failures.limits == [Limit.OUTBOX]
 
 
 @pytest.mark.parametrize("waiting", [False, True])
@@ -93,4 +95,4 @@ async def test_a_reset(*, waiting: bool) -> None:
         if not waiting:
             box.put(b"x")
         await box.emptied()
-        assert failures.count == 1
+        assert failures.limits == [None]

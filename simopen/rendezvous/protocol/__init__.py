@@ -39,7 +39,7 @@ endpoint there.
 - :mod:`._limits`: every limit, with unit, default and reason.
 """
 
-from ._actions import Action, Close, Paired, Path, Reported, Send
+from ._actions import Action, Close, Hit, Paired, Path, Reported, Send
 from ._client import (
     CLIENT_TRANSITIONS,
     ClientConversation,
@@ -70,7 +70,7 @@ from ._frames import (
     WireError,
     encode_frame,
 )
-from ._limits import Allowance, CoordinatorLimits
+from ._limits import Allowance, CoordinatorLimits, Limit
 from ._messages import (
     MOST_PROBE_PORTS,
     VERSION,
@@ -127,10 +127,12 @@ __all__ = [
     "Family",
     "FrameReader",
     "Hangup",
+    "Hit",
     "Introduce",
     "Introduced",
     "Join",
     "Leave",
+    "Limit",
     "Lost",
     "Message",
     "Opening",

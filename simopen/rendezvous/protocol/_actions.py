@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ._limits import Limit
 from ._messages import CoordinatorMessage, Family, Outcome
 
 
@@ -65,4 +66,15 @@ class Reported:
     elapsed: float
 
 
-Action: TypeAlias = Send | Close | Paired | Reported
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """For the metrics: a limit has been hit.
+
+    Attributes:
+        limit: Which.
+    """
+
+    limit: Limit
+
+
+Action: TypeAlias = Send | Close | Paired | Reported | Hit

@@ -45,8 +45,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
+from ._actions import Hit
 from ._frames import CLIENT_MESSAGES, FrameReader, WireError
-from ._limits import Allowance, CoordinatorLimits
+from ._limits import Allowance, CoordinatorLimits, Limit
 from ._messages import (
     Attach,
     ClientMessage,
@@ -111,7 +112,7 @@ class Hangup:
     """Close the connection when what was to be sent has left; then tell the rooms it is lost."""
 
 
-Step: TypeAlias = Request | Reply | Hangup
+Step: TypeAlias = Request | Reply | Hangup | Hit
 
 
 class ServerConnection:
@@ -167,7 +168,7 @@ class ServerConnection:
             for message in self._reader.feed(data):
                 steps += self._take(message, now)
         except WireError as error:
-            steps += self._give_up(error.code, str(error))
+            steps += self._give_up(error.code, str(error), error.limit)
         return steps
 
     def tick(self, now: float) -> list[Step]:
@@ -175,10 +176,10 @@ class ServerConnection:
         if self.state is ServerState.ENDED:
             return []
         if now < self._give_up_at:
-            return self._released() if now >= self._release_at else []
+            return self._unmeasured() if now >= self._release_at else []
         if self.state in _UNPROVEN:
-            return self._give_up(Code.TIMEOUT, "no request came")
-        return self._give_up(Code.IDLE, "nothing was heard for too long")
+            return self._give_up(Code.TIMEOUT, "no request came", Limit.HANDSHAKE)
+        return self._give_up(Code.IDLE, "nothing was heard for too long", Limit.IDLE)
 
     def end(self) -> None:
         """Note that the connection is closed, or is about to be by the rooms' word."""
@@ -194,7 +195,7 @@ class ServerConnection:
 
     def _take(self, message: ClientMessage, now: float) -> list[Step]:
         if not self._allowance.take(now):
-            raise WireError("too many messages", Code.RATE)
+            raise WireError("too many messages", Code.RATE, limit=Limit.MESSAGE_RATE)
         steps = self._answer(message, now)
         if self.state not in _UNPROVEN:
             self._give_up_at = now + self._limits.idle
@@ -222,11 +223,16 @@ class ServerConnection:
         self.round_trip = now - self._pinged_at
         return self._released()
 
+    def _unmeasured(self) -> list[Step]:
+        hits: list[Step] = [Hit(Limit.ROUND_TRIP_WAIT)] if self._held else []
+        return [*hits, *self._released()]
+
     def _released(self) -> list[Step]:
         self._release_at = -math.inf
         steps, self._held = self._held, []
         return steps
 
-    def _give_up(self, code: Code, text: str) -> list[Step]:
+    def _give_up(self, code: Code, text: str, limit: Limit | None) -> list[Step]:
         self.end()
-        return [Reply(Error(code=code, message=text)), Hangup()]
+        hits: list[Step] = [] if limit is None else [Hit(limit)]
+        return [*hits, Reply(Error(code=code, message=text)), Hangup()]

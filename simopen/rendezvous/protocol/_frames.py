@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from ._limits import LARGEST_FRAME
+from ._limits import LARGEST_FRAME, Limit
 from ._messages import VERSION, ClientMessage, Code, CoordinatorMessage, Message
 
 if TYPE_CHECKING:
@@ -39,11 +39,15 @@ class WireError(Exception):
 
     Attributes:
         code: What a coordinator answers before it hangs up.
+        limit: What was hit, if that is what is wrong.
     """
 
-    def __init__(self, text: str, code: Code = Code.MALFORMED) -> None:
+    def __init__(
+        self, text: str, code: Code = Code.MALFORMED, *, limit: Limit | None = None
+    ) -> None:
         super().__init__(text)
         self.code = code
+        self.limit = limit
 
 
 class _Versioned(msgspec.Struct):
@@ -130,7 +134,8 @@ class FrameReader(Generic[M]):
             return None
         (length,) = HEADER.unpack_from(self._buffer)
         if length > LARGEST_FRAME:
-            raise self._break(WireError(f"a frame longer than {LARGEST_FRAME} bytes"))
+            text = f"a frame longer than {LARGEST_FRAME} bytes"
+            raise self._break(WireError(text, limit=Limit.FRAME))
         end = HEADER.size + length
         if len(self._buffer) < end:
             return None
@@ -141,4 +146,4 @@ class FrameReader(Generic[M]):
     def _break(self, error: WireError) -> WireError:
         self._buffer.clear()
         self._broken = error
-        return WireError(str(error), error.code)
+        return WireError(str(error), error.code, limit=error.limit)

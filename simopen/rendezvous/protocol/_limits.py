@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import math
 from dataclasses import dataclass, fields
 
@@ -9,7 +10,34 @@ LARGEST_FRAME = 8192  # bytes of JSON; an introduction, the longest message, has
 LONGEST_DELAY = 2.0  # seconds that a coordinator can make a client wait before it fires
 LONGEST_ELAPSED = 3600.0  # seconds that a client can report; what is longer counts as that
 LONGEST_PING_INTERVAL = 25.0  # seconds; NATs forget idle connections, some soon after this
+MEMBERS_PER_ROOM = 2  # that have a place
 WELCOME_TIMEOUT = 10.0  # seconds that a client waits for the answer to its first message
+
+
+class Limit(enum.StrEnum):
+    """What can be hit; a closed set, for the metrics.
+
+    Each but the last two is a field of :class:`CoordinatorLimits`; a burst is hit as its rate.
+    """
+
+    CONNECTIONS = "connections"
+    CONNECTIONS_PER_ADDRESS = "connections_per_address"
+    CONNECTION_RATE = "connection_rate"
+    ADDRESSES = "addresses"
+    MEMBERS_PER_ADDRESS = "members_per_address"
+    ROOMS = "rooms"
+    QUEUE = "queue"
+    HANDSHAKE = "handshake"
+    IDLE = "idle"
+    MESSAGE_RATE = "message_rate"
+    ROUND_TRIP_WAIT = "round_trip_wait"
+    FAMILY_WAIT = "family_wait"
+    MEETING = "meeting"
+    GRACE = "grace"
+    DRAIN = "drain"
+    OUTBOX = "outbox"
+    FRAME = "frame"  # LARGEST_FRAME
+    MEMBERS_PER_ROOM = "members_per_room"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ._actions import Path
+from ._limits import MEMBERS_PER_ROOM, Limit
 from ._messages import Family, Join, Offer, Seat, Tag, Verdict
-
-PAIR = 2  # members that a room seats
 
 
 class MemberState(enum.Enum):
@@ -135,27 +134,28 @@ class Room:
         """Those who have none yet."""
         return [each for each in self.members.values() if each.state is MemberState.QUEUED]
 
-    def place(self, *, queue: int) -> MemberState | None:
-        """What a newcomer would be; None where the room is full.
+    def place(self, *, queue: int) -> MemberState | Limit:
+        """What a newcomer would be, or what keeps it out.
 
         Args:
             queue: How many may be without a place.
         """
         seated = self.seated()
-        if len(seated) < PAIR:
+        if len(seated) < MEMBERS_PER_ROOM:
             return MemberState.WAITING
-        meeting = any(each.state is MemberState.MEETING for each in seated)
-        return MemberState.QUEUED if meeting and len(self.queued()) < queue else None
+        if not any(each.state is MemberState.MEETING for each in seated):
+            return Limit.MEMBERS_PER_ROOM
+        return MemberState.QUEUED if len(self.queued()) < queue else Limit.QUEUE
 
     def fill(self) -> None:
         """Give places that are free to those who came first."""
-        for member in self.queued()[: PAIR - len(self.seated())]:
+        for member in self.queued()[: MEMBERS_PER_ROOM - len(self.seated())]:
             member.state = MemberState.WAITING
 
     def pair(self) -> list[Member]:
         """The two who both wait, or nobody."""
         waiting = [each for each in self.seated() if each.state is MemberState.WAITING]
-        return waiting if len(waiting) == PAIR else []
+        return waiting if len(waiting) == MEMBERS_PER_ROOM else []
 
 
 class RoomStore(Protocol):

@@ -50,9 +50,9 @@ import math
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from ._actions import Action, Close, Paired, Path, Reported, Send
+from ._actions import Action, Close, Hit, Paired, Path, Reported, Send
 from ._connection import Asked
-from ._limits import LONGEST_ELAPSED, CoordinatorLimits
+from ._limits import LONGEST_ELAPSED, CoordinatorLimits, Limit
 from ._messages import (
     Attach,
     Bye,
@@ -177,11 +177,11 @@ class Rooms:
         actions: list[Action] = []
         for tag in self._family_waits.pop_due(now):
             room = self._room(tag)
-            actions += self._introduce(room, now)
+            actions += [Hit(Limit.FAMILY_WAIT), *self._introduce(room, now)]
             self._keep(room)
         for tag, seat in self._graces.pop_due(now):
             room = self._room(tag)
-            actions += self._drop(room, room.members[seat], now)
+            actions += [Hit(Limit.GRACE), *self._drop(room, room.members[seat], now)]
         if now >= self._drain_until:
             self._drain_until = math.inf
             actions += self._dismiss(now, every=True)
@@ -207,15 +207,15 @@ class Rooms:
         room = self._store.get(join.tag)
         if room is None:
             if len(self._store) >= self._limits.rooms:
-                return _reject(connection, Code.ROOMS_FULL)
+                return _reject(connection, Code.ROOMS_FULL, Limit.ROOMS)
             room = Room(join.tag)
         member = room.members.get(join.seat)
         if member is not None and not member.accepts(join):
             return _reject(connection, Code.STALE)
         if member is None:
             state = room.place(queue=self._limits.queue)
-            if state is None:
-                return _reject(connection, Code.ROOM_FULL)
+            if isinstance(state, Limit):
+                return _reject(connection, Code.ROOM_FULL, state)
             member = room.members[join.seat] = Member(join.seat, state)
             self._members += 1
         self._graces.discard((room.tag, member.seat))
@@ -311,6 +311,7 @@ class Rooms:
             member.state = MemberState.MEETING
             member.meeting = room.meetings
         for member in room.queued():
+            actions.append(Hit(Limit.MEMBERS_PER_ROOM))
             actions += self._drop(room, member, now, farewell=_rejection(Code.ROOM_FULL))
         return actions
 
@@ -353,6 +354,7 @@ class Rooms:
             room = self._room(tag)
             for member in reversed(list(room.members.values())):  # the queued first: none moves up
                 if every or member.state is not MemberState.MEETING:
+                    actions += [Hit(Limit.DRAIN)] if every else []
                     actions += self._drop(room, member, now, farewell=Bye())
         return actions
 
@@ -399,5 +401,6 @@ def _rejection(code: Code) -> Reject:
     return Reject(code=code, message=_REASONS[code])
 
 
-def _reject(connection: int, code: Code) -> list[Action]:
-    return [Send(connection, _rejection(code)), Close(connection)]
+def _reject(connection: int, code: Code, limit: Limit | None = None) -> list[Action]:
+    hits: list[Action] = [] if limit is None else [Hit(limit)]
+    return [*hits, Send(connection, _rejection(code)), Close(connection)]

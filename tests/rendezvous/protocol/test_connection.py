@@ -18,7 +18,9 @@ from simopen.rendezvous.protocol import (
     CoordinatorLimits,
     Error,
     Hangup,
+    Hit,
     Leave,
+    Limit,
     Outcome,
     Ping,
     Pong,
@@ -67,6 +69,11 @@ def errors(steps: list[Step]) -> list[Code]:
             assert after == Hangup()
             codes.append(step.message.code)
     return codes
+
+
+def hits(steps: list[Step]) -> list[Limit]:
+    """The limits that are hit among the steps."""
+    return [step.limit for step in steps if isinstance(step, Hit)]
 
 
 # -- the table ------------------------------------------------------------------------------------
@@ -130,6 +137,14 @@ def test_what_is_wrong_is_answered_once(data: bytes, code: Code) -> None:
     assert connection.receive(data, 0.0) == []
 
 
+def test_a_frame_too_long() -> None:
+    """It is told as what it is, to the metrics alone: other garbage is no limit's business."""
+    for data, limits in ((b"\xff" * 4, [Limit.FRAME]), (framed(b"{}"), [])):
+        steps = connection_in(ServerState.NEW).receive(data, 0.0)
+        assert errors(steps) == [Code.MALFORMED]
+        assert hits(steps) == limits
+
+
 def test_what_came_before_an_error_counts() -> None:
     """A join that is followed by garbage in the same bytes has been made."""
     connection = connection_in(ServerState.NEW)
@@ -143,7 +158,9 @@ def test_too_many_messages() -> None:
     connection = connection_in(ServerState.NEW)
     ping = encode_frame(Ping(number=1))
     assert errors(connection.receive(ping * LIMITS.message_burst, 0.0)) == []
-    assert errors(connection.receive(ping, 0.0)) == [Code.RATE]
+    steps = connection.receive(ping, 0.0)
+    assert errors(steps) == [Code.RATE]
+    assert hits(steps) == [Limit.MESSAGE_RATE]
 
     patient = connection_in(ServerState.JOINED)
     for number in range(1, 200):
@@ -162,7 +179,9 @@ def test_a_drip_does_not_extend_the_handshake(state: ServerState) -> None:
         connection.receive(bytes([byte]), 1 + place / 100)
     assert connection.next_deadline() == LIMITS.handshake
     assert connection.tick(LIMITS.handshake - 0.001) == []
-    assert errors(connection.tick(LIMITS.handshake)) == [Code.TIMEOUT]
+    steps = connection.tick(LIMITS.handshake)
+    assert errors(steps) == [Code.TIMEOUT]
+    assert hits(steps) == [Limit.HANDSHAKE]
 
 
 def test_silence_ends_it() -> None:
@@ -173,7 +192,9 @@ def test_silence_ends_it() -> None:
     assert connection.next_deadline() == 30 + LIMITS.idle
     connection.receive(encode_frame(Ping(number=1))[:-1], 40.0)
     assert connection.next_deadline() == 30 + LIMITS.idle
-    assert errors(connection.tick(30 + LIMITS.idle)) == [Code.IDLE]
+    steps = connection.tick(30 + LIMITS.idle)
+    assert errors(steps) == [Code.IDLE]
+    assert hits(steps) == [Limit.IDLE]
 
 
 # -- measuring ------------------------------------------------------------------------------------
@@ -212,7 +233,8 @@ def test_a_client_without_pong_is_served_all_the_same() -> None:
     connection = measuring()
     assert connection.receive(encode_frame(join()), 10.01) == []
     assert connection.tick(10.5) == []
-    assert connection.tick(10 + LIMITS.round_trip_wait) == [Request(join())]
+    steps = connection.tick(10 + LIMITS.round_trip_wait)
+    assert steps == [Hit(Limit.ROUND_TRIP_WAIT), Request(join())]
     assert connection.round_trip is None
     assert connection.next_deadline() == 10.01 + LIMITS.idle
 

@@ -18,8 +18,10 @@ from simopen.rendezvous.protocol import (
     CoordinatorMessage,
     Error,
     Family,
+    Hit,
     Introduce,
     Leave,
+    Limit,
     Outcome,
     Paired,
     Path,
@@ -80,6 +82,10 @@ class Desk:
     def closed(self) -> list[int]:
         """The connections that the last call closed."""
         return [action.connection for action in self.actions if isinstance(action, Close)]
+
+    def hits(self) -> list[Limit]:
+        """The limits that the last call hit."""
+        return [action.limit for action in self.actions if isinstance(action, Hit)]
 
     def code(self, connection: int) -> Code:
         """The code with which the last call turned a connection away; it must close it too."""
@@ -268,6 +274,7 @@ def test_members_of_two_families_wait_no_longer_than_a_moment() -> None:
     assert desk.actions == []
     desk.tick(5 + LIMITS.family_wait)
     assert desk.sent(first, Introduce)
+    assert desk.hits() == [Limit.FAMILY_WAIT]
     assert desk.rooms.next_deadline() == math.inf
 
 
@@ -392,6 +399,7 @@ def test_newcomers_queue_while_two_meet() -> None:
     queued = [desk.ask(join(number), path(number)) for number in (3, 4)]
     assert desk.sent(queued[1], Welcome)
     assert desk.code(desk.ask(join(5), path(5))) is Code.ROOM_FULL
+    assert desk.hits() == [Limit.QUEUE]
     desk.report(first, Outcome.OK)
     assert not desk.sent(queued[0], Introduce)
     desk.report(second, Outcome.OK)
@@ -410,6 +418,7 @@ def test_the_queue_ends_when_the_old_two_meet_again() -> None:
     assert queued not in desk.closed()
     desk.ask(join(2, 2), path(2))
     assert desk.code(queued) is desk.code(attached) is Code.ROOM_FULL
+    assert desk.hits() == [Limit.MEMBERS_PER_ROOM]
     assert desk.rooms.members == 2
 
 
@@ -420,6 +429,18 @@ def test_no_queue_where_nobody_meets() -> None:
     desk.report(first, Outcome.FAILED)
     desk.report(second, Outcome.FAILED)
     assert desk.code(desk.ask(join(3), path(3))) is Code.ROOM_FULL
+    assert desk.hits() == [Limit.MEMBERS_PER_ROOM]
+
+
+def test_a_third_is_told() -> None:
+    """While two wait for their families, nobody else has a place."""
+    desk = Desk()
+    first = desk.ask(join(1, families=(V4,)), path(1, family=V6))
+    desk.ask(join(2), path(2))
+    assert desk.code(desk.ask(join(3), path(3))) is Code.ROOM_FULL
+    assert desk.hits() == [Limit.MEMBERS_PER_ROOM]
+    desk.ask(attach(1), path(1))
+    assert desk.sent(first, Introduce)
 
 
 def test_a_limit_on_rooms() -> None:
@@ -428,6 +449,7 @@ def test_a_limit_on_rooms() -> None:
     for number in range(LIMITS.rooms):
         desk.ask(join(1, tag=bytes([number]) * 32), path(1))
     assert desk.code(desk.ask(join(1, tag=TEA), path(1))) is Code.ROOMS_FULL
+    assert desk.hits() == [Limit.ROOMS]
     second = desk.ask(join(2, tag=bytes(32)), path(2))
     assert desk.sent(second, Introduce)
 
@@ -455,6 +477,7 @@ def test_who_meets_is_given_grace() -> None:
     fresh = desk.ask(join(1, 2), path(1))
     desk.tick(LIMITS.grace)
     assert desk.rooms.members == 1
+    assert desk.hits() == [Limit.GRACE]
     assert desk.rooms.next_deadline() == math.inf
     desk.ask(join(3), path(3))
     assert desk.sent(fresh, Introduce)
@@ -485,6 +508,7 @@ def test_draining() -> None:
     queued = desk.ask(join(3), path(3))
     desk.actions = desk.rooms.drain(desk.now)
     assert sorted(desk.closed()) == [waiting, attached, queued]
+    assert desk.hits() == []
     assert all(desk.sent(each, Bye) for each in (waiting, attached, queued))
     assert desk.code(desk.ask(join(9), path(9))) is Code.SHUTTING_DOWN
     desk.report(first, Outcome.FAILED)
@@ -493,6 +517,7 @@ def test_draining() -> None:
     desk.tick(LIMITS.drain)
     assert desk.sent(second, Bye)
     assert desk.closed() == [second]
+    assert desk.hits() == [Limit.DRAIN]
     assert desk.rooms.drained
     assert desk.rooms.rooms == 0
     assert desk.rooms.next_deadline() == math.inf
