@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar
 import msgspec
 
 from ._limits import LARGEST_FRAME, Limit
-from ._messages import VERSION, ClientMessage, Code, CoordinatorMessage, Message
+from ._messages import VERSION, ClientMessage, Code, CoordinatorMessage, Message, Number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +51,7 @@ class WireError(Exception):
 
 
 class _Versioned(msgspec.Struct):
-    v: int = VERSION
+    v: Number = VERSION  # bounded: it is told back, in a text that has to fit an error
 
 
 _versioned = msgspec.json.Decoder(_Versioned)

@@ -90,6 +90,7 @@ def test_any_json_parses_or_raises_one_error(value: Any) -> None:
         (b"{}", "malformed message", Code.MALFORMED),
         (b'{"type":"join","v":2}', "version 2; only 1 is spoken here", Code.VERSION),
         (b'{"type":"dance","v":2}', "version 2; only 1 is spoken here", Code.VERSION),
+        (b'{"type":"join","v":%s}' % (b"9" * 300), "malformed message at `$.v`", Code.MALFORMED),
         (b'{"type":"join","v":"2"}', "malformed message at `$.v`", Code.MALFORMED),
         (b'{"type":"dance"}', "malformed message at `$.type`", Code.MALFORMED),
         (b'{"type":"welcome"}', "malformed message at `$.type`", Code.MALFORMED),
