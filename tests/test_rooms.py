@@ -32,7 +32,7 @@ MAY_KNOW = {
 LANGUAGE = {"__future__", "collections", "dataclasses", "enum", "math", "types", "typing"}
 PURE_IMPORTS = {
     "punch": LANGUAGE,
-    "rendezvous.protocol": LANGUAGE | {"base64", "msgspec", "struct"},
+    "rendezvous.protocol": LANGUAGE | {"base64", "functools", "ipaddress", "msgspec", "struct"},
 }
 
 # What is pure inside the lab draws chance from a source it is given, or from a seed.

@@ -11,13 +11,10 @@ Invariant: every :meth:`Admission.admit` that returns True is followed by one
 
 from __future__ import annotations
 
-import socket
 from collections import OrderedDict
 from collections.abc import Callable
 
-from .protocol import Allowance, CoordinatorLimits, Limit
-
-_SUBNET = 8  # bytes: the /64 of an IPv6 address
+from .protocol import Allowance, CoordinatorLimits, Limit, Quota, counted_address
 
 
 class Admission:
@@ -31,8 +28,8 @@ class Admission:
     def __init__(self, limits: CoordinatorLimits, on_hit: Callable[[Limit], None]) -> None:
         self._limits = limits
         self._on_hit = on_hit
-        self._open: dict[bytes, int] = {}
-        self._rates: OrderedDict[bytes, Allowance] = OrderedDict()
+        self._open = Quota(limits.connections_per_address)
+        self._rates: OrderedDict[str, Allowance] = OrderedDict()
 
     def admit(self, host: str, now: float) -> bool:
         """Count a new connection from a numeric address, or refuse it.
@@ -41,38 +38,28 @@ class Admission:
             host: The client's address.
             now: Seconds on the caller's monotonic clock.
         """
-        key = _key(host)
-        count = self._open.get(key, 0)
-        if count >= self._limits.connections_per_address:
+        address = counted_address(host)
+        if self._open.is_full(address):
             self._on_hit(Limit.CONNECTIONS_PER_ADDRESS)
             return False
-        if not self._rate(key, now).take(now):
+        if not self._rate(address, now).take(now):
             self._on_hit(Limit.CONNECTION_RATE)
             return False
-        self._open[key] = count + 1
+        self._open.take(address)
         return True
 
     def release(self, host: str) -> None:
         """Forget a connection that was admitted."""
-        key = _key(host)
-        self._open[key] -= 1
-        if not self._open[key]:
-            del self._open[key]
+        self._open.release(counted_address(host))
 
-    def _rate(self, key: bytes, now: float) -> Allowance:
-        if (rate := self._rates.get(key)) is not None:
-            self._rates.move_to_end(key)
+    def _rate(self, address: str, now: float) -> Allowance:
+        if (rate := self._rates.get(address)) is not None:
+            self._rates.move_to_end(address)
             return rate
         limits = self._limits
         rate = Allowance(rate=limits.connection_rate, burst=limits.connection_burst, now=now)
-        self._rates[key] = rate
+        self._rates[address] = rate
         if len(self._rates) > limits.addresses:
             self._rates.popitem(last=False)
             self._on_hit(Limit.ADDRESSES)
         return rate
-
-
-def _key(host: str) -> bytes:
-    if ":" in host:
-        return socket.inet_pton(socket.AF_INET6, host.partition("%")[0])[:_SUBNET]
-    return socket.inet_pton(socket.AF_INET, host)

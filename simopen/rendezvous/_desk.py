@@ -43,6 +43,7 @@ from .protocol import (
     Hit,
     Limit,
     Paired,
+    Postponed,
     Reject,
     Reported,
     Rooms,
@@ -212,6 +213,8 @@ class Desk:
                 case Close(number):
                     if number in self._sessions:
                         self._sessions[number].hang_up(Ending.HUNG_UP)
+                case Postponed(error):
+                    log.error("rooms.crashed", exc_info=error)
                 case _:
                     self.note(action)
         for number, data in frames.items():

@@ -84,7 +84,7 @@ def test_counts_are_exact_and_tables_bounded(steps: list[tuple[str, bool]]) -> N
             admitted.remove(host)
             table.release(host)
         assert len(table._rates) <= 2
-        assert sum(table._open.values()) == len(admitted)
+        assert table._open.total == len(admitted)
     for host in admitted:
         table.release(host)
-    assert not table._open
+    assert not table._open._counts

@@ -51,6 +51,12 @@ QUICK = CoordinatorLimits(handshake=0.2, drain=0.2)
 PROXIED = bytes.fromhex("0d0a0d0a000d0a515549540a2111000c") + bytes([203, 0, 113, 9, 192, 0, 2, 1])
 
 
+def from_host(number: int) -> bytes:
+    """The PROXY header of a client of that host."""
+    host = bytes([203, 0, 113, number])
+    return PROXIED[:16] + host + PROXIED[20:] + struct.pack("!HH", 40_001, 7337)
+
+
 class Notes(Metrics):
     """Writes down what it is told."""
 
@@ -368,6 +374,46 @@ async def test_too_many_connections_in_a_second() -> None:
         async with await Client.connect(endpoint) as client:
             assert (await client.receive(Error)).code is Code.RATE
             assert await client.ended()
+
+
+async def test_too_many_members_from_one_address() -> None:
+    """They are told so; the address is the PROXY header's where there is one."""
+    limits = CoordinatorLimits(members_per_address=1)
+    for proxied in (False, True):
+        async with Coordinator(LOOPBACK, limits=limits, proxy_protocol=proxied) as coordinator:
+            (endpoint,) = coordinator.endpoints
+            headers = [from_host(host) if proxied else b"" for host in (9, 9, 10)]
+            async with (
+                await Client.connect(endpoint, first=headers[0]) as a,
+                await Client.connect(endpoint, first=headers[1]) as b,
+                await Client.connect(endpoint, first=headers[2]) as c,
+            ):
+                for client in (a, b, c):
+                    if proxied:
+                        await client.send(Pong(number=(await client.receive(Ping)).number))
+                    await client.send(join(new_tag()))
+                    if client is b or (client is c and not proxied):
+                        assert (await client.receive(Error)).code is Code.RATE
+                        assert await client.ended()
+                    else:
+                        await client.receive(Welcome)
+
+
+async def test_a_meeting_that_never_ends() -> None:
+    """Who stays and says nothing of it loses its seat, and the room is free for others."""
+    limits = CoordinatorLimits(meeting=1)
+    async with Coordinator(LOOPBACK, limits=limits) as coordinator:
+        (endpoint,) = coordinator.endpoints
+        tag = new_tag()
+        for _ in range(2):
+            async with await Client.connect(endpoint) as a, await Client.connect(endpoint) as b:
+                for client in (a, b):
+                    await client.send(join(tag))
+                    await client.receive(Welcome)
+                for client in (a, b):
+                    await client.receive(Introduce)
+                    assert (await client.receive(Error)).code is Code.TIMEOUT
+                    assert await client.ended()
 
 
 async def test_full() -> None:

@@ -36,10 +36,10 @@ endpoint there.
 - :mod:`._connection`: the coordinator's end of one connection.
 - :mod:`._rooms`, :mod:`._room`, :mod:`._actions`: the matching core.
 - :mod:`._timing`: when both fire; deadlines.
-- :mod:`._limits`: every limit, with unit, default and reason.
+- :mod:`._limits`: every limit, with unit, default and reason; :mod:`._quota`: per address.
 """
 
-from ._actions import Action, Close, Hit, Paired, Path, Reported, Send
+from ._actions import Action, Close, Hit, Paired, Path, Postponed, Reported, Send
 from ._client import (
     CLIENT_TRANSITIONS,
     ClientConversation,
@@ -97,6 +97,7 @@ from ._messages import (
     Verdict,
     Welcome,
 )
+from ._quota import Quota, counted_address
 from ._room import Room, RoomStore
 from ._rooms import Rooms
 from ._timing import Timeouts, clamped_delay, firing_delay
@@ -141,9 +142,11 @@ __all__ = [
     "Path",
     "Ping",
     "Pong",
+    "Postponed",
     "Probe",
     "ProbeAnswered",
     "Probed",
+    "Quota",
     "Reject",
     "Rejected",
     "Reply",
@@ -164,6 +167,7 @@ __all__ = [
     "Welcomed",
     "WireError",
     "clamped_delay",
+    "counted_address",
     "encode_frame",
     "firing_delay",
 ]

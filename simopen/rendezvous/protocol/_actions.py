@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from ._limits import Limit
 from ._messages import CoordinatorMessage, Family, Outcome
+from ._quota import counted_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,11 @@ class Path:
     family: Family
     observed: str
     round_trip: float | None = None
+
+    @property
+    def address(self) -> str:
+        """What the limits count it by."""
+        return counted_address(self.observed.rpartition(":")[0].strip("[]"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,4 +83,15 @@ class Hit:
     limit: Limit
 
 
-Action: TypeAlias = Send | Close | Paired | Reported | Hit
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """For the log: the store has raised; what was to be done will be tried again.
+
+    Attributes:
+        error: What it raised.
+    """
+
+    error: Exception
+
+
+Action: TypeAlias = Send | Close | Paired | Reported | Hit | Postponed

@@ -48,27 +48,37 @@ class CoordinatorLimits:
         connections: Open at once. Default 22,000: 20,000 waiting members and those in passing.
         connections_per_address: Open at once from one IPv4 address or IPv6 /64. Default 512: a
             carrier's NAT has many subscribers behind one address.
-        connection_rate: New connections per second from one address, on average. Default 20.
-        connection_burst: New connections from one address that may come at once. Default 200.
+        connection_rate: New connections per second from one address, on average. Default 20.0:
+            a round takes three or four, so this is five rounds a second.
+        connection_burst: New connections from one address that may come at once. Default 200:
+            fifty hosts behind one NAT that come back after a restart.
         addresses: Addresses whose rates are remembered; the one unheard of longest is forgotten
             first. Default 16,384: a few MiB.
-        rooms: At once. Default 20,000.
+        members_per_address: Seats held at once from one address. Default 256: as many hosts as a
+            carrier's NAT may have here; a seat can outlive its connection by ``grace``, so that
+            connections alone do not bound it.
+        rooms: At once. Default 20,000: one for each waiting member.
         queue: Newcomers a room keeps waiting while two members meet. Default 2: the same two
             hosts meeting again before their old seats have left.
-        handshake: Seconds from accepting a connection to its first message. Default 5.0.
+        handshake: Seconds from accepting a connection to its first message. Default 5.0:
+            three round trips with TLS, and a lost packet among them.
         idle: Seconds without a message after which a connection is given up; clients ping twice
-            as often. Default 50.0, so every 25: NATs forget idle connections.
-        message_rate: Messages per second on one connection, on average. Default 5.
+            as often. Default 50.0: a ping every 25 keeps a NAT from forgetting the connection.
+        message_rate: Messages per second on one connection, on average. Default 5.0: a ping
+            every 25 seconds, and a few words a round.
         message_burst: Messages that may come at once. Default 20: a call needs fewer than ten.
         round_trip_wait: Seconds that a request waits for its connection's round trip to be
             known. Default 1.0: no usual path is longer.
         family_wait: Seconds after the later join that two members without a family in common
-            wait for one that is still to come. Default 0.25, as RFC 8305 §5 lets the second
+            wait for one that is still to come. Default 0.25: as RFC 8305 §5 lets the second
             family wait.
+        meeting: Seconds after an introduction by which a member has reported success, or has joined
+            again. Default 120.0: a default call's longest round takes 17, and a seat is
+            no place to stay.
         grace: Seconds that the seat of a member is kept whose connection was lost while it met
             its peer. Default 15.0: it may have lost the coordinator alone, and come back.
         drain: Seconds that meetings in progress are given when the coordinator stops.
-            Default 10.0.
+            Default 10.0: a first round is over by then, and who is cut off can come back.
         outbox: Bytes that may wait to be sent on one connection. Default 65,536: some twenty
             introductions; a client that reads nothing is given up.
     """
@@ -78,6 +88,7 @@ class CoordinatorLimits:
     connection_rate: float = 20.0
     connection_burst: int = 200
     addresses: int = 16_384
+    members_per_address: int = 256
     rooms: int = 20_000
     queue: int = 2
     handshake: float = 5.0
@@ -86,6 +97,7 @@ class CoordinatorLimits:
     message_burst: int = 20
     round_trip_wait: float = 1.0
     family_wait: float = 0.25
+    meeting: float = 120.0
     grace: float = 15.0
     drain: float = 10.0
     outbox: int = 65_536
@@ -102,7 +114,10 @@ class CoordinatorLimits:
                 raise ValueError(f"{field.name} must be a finite number >= 0, not {value!r}")
         if not 1 <= self.idle <= 3600:  # noqa: PLR2004  # what a welcome can carry
             raise ValueError(f"idle must be 1 to 3600 seconds, not {self.idle!r}")
-        for name in ("connections", "rooms", "message_burst", "connection_burst", "addresses"):
+        for name in (
+            *("connections", "connection_burst", "addresses", "members_per_address"),
+            *("rooms", "message_burst", "meeting"),
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)!r}")
 

@@ -73,9 +73,9 @@ class Code(enum.StrEnum):
     MALFORMED = "malformed"  # not a frame, not a message, or a value out of its bounds
     VERSION = "version"  # a version that is not spoken here
     UNEXPECTED = "unexpected"  # a message that does not belong here now
-    TIMEOUT = "timeout"  # no request within the time of the handshake
+    TIMEOUT = "timeout"  # no request within the time of the handshake, or no end of a meeting
     IDLE = "idle"  # nothing heard for longer than the welcome allowed
-    RATE = "rate"  # too many connections or messages in too short a time
+    RATE = "rate"  # too many from one address, or too many messages in too short a time
     REPLACED = "replaced"  # a newer connection of the same seat took over
 
 

@@ -36,6 +36,7 @@ class Member:
         verdict: Whether its NAT maps one port to one endpoint, by the last round with a probe.
         probed: Whether this round has had one.
         meeting: The round of its last introduction.
+        address: Where the limits count it; None before its first join.
     """
 
     seat: Seat
@@ -49,6 +50,7 @@ class Member:
     verdict: Verdict = Verdict.UNKNOWN
     probed: bool = False
     meeting: int = 0
+    address: str | None = None
 
     @property
     def lines(self) -> list[int]:
@@ -73,18 +75,25 @@ class Member:
             return join.round >= self.round
         return join.round > self.round
 
-    def begin(self, join: Join, *, line: int, now: float) -> None:
+    @property
+    def is_between(self) -> bool:
+        """Whether it was introduced, and has not joined again."""
+        return self.state in (MemberState.MEETING, MemberState.RESTING)
+
+    def begin(self, join: Join, *, line: int, address: str, now: float) -> None:
         """Begin a round.
 
         Args:
             join: What begins it.
             line: The connection it came by.
+            address: Where the limits count that.
             now: When.
         """
         self.offer = join.offer
         self.round = join.round
         self.since = now
         self.line = line
+        self.address = address
         self.paths.clear()
         self.expected = set(join.families)
         self.probed = False
@@ -120,11 +129,18 @@ class Room:
         tag: The room's.
         members: By seat, in the order they came.
         meetings: Introductions so far.
+        counted: How many of its members wait, in the word of who counts them.
     """
 
     tag: Tag
     members: dict[Seat, Member] = field(default_factory=dict)
     meetings: int = 0
+    counted: int = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many have an offer that nobody was given yet, and a place."""
+        return sum(each.state is MemberState.WAITING for each in self.members.values())
 
     def seated(self) -> list[Member]:
         """Those who have a place, two at most."""
@@ -161,8 +177,8 @@ class Room:
 class RoomStore(Protocol):
     """Where rooms are kept, by tag.
 
-    What it raises is logged and ends what was being done: the request of one client, or all that
-    was due at one moment.
+    What it raises is logged, and ends what was being done: the request of one client. What nobody
+    would ask for again, a loss or what is due at some moment, is tried again a second later.
     """
 
     def get(self, tag: Tag) -> Room | None:

@@ -31,6 +31,8 @@ MEETING    WAITING                      it joins again, with a higher round
 RESTING    WAITING                      it joins again
 any        gone                         it reports ``ok``, leaves, or its connection is lost;
                                         MEETING outlives that by ``grace``
+MEETING,   gone                         it has been so, the one or the other, for ``meeting``
+RESTING
 =========  ===========================  =======================================================
 
 Invariants
@@ -40,17 +42,20 @@ Invariants
 - An offer is introduced once: the two of a pair are told it in the same call, each the other's.
 - A connection belongs to at most one member; of a member that is gone no connection, deadline or
   empty room is left.
-- Every table is bounded: rooms by a limit, the members of a room by two and the queue, the
-  connections of a member by the families, deadlines by rooms and members.
+- Every table is bounded: rooms by a limit, the members of a room by two and the queue, those of an
+  address by a limit, the connections of a member by the families, deadlines by rooms and members.
+- What the store raises in a request goes to the caller. A loss or a deadline is tried again until
+  it has been done; a room that the store has lost by then needs nothing done.
 """
 
 from __future__ import annotations
 
 import math
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from ._actions import Action, Close, Hit, Paired, Path, Reported, Send
+from ._actions import Action, Close, Hit, Paired, Path, Postponed, Reported, Send
 from ._connection import Asked
 from ._limits import LONGEST_ELAPSED, CoordinatorLimits, Limit
 from ._messages import (
@@ -73,12 +78,14 @@ from ._messages import (
     Tag,
     Welcome,
 )
+from ._quota import Quota
 from ._room import Member, MemberState, MemoryStore, Room, RoomStore
 from ._timing import Timeouts, firing_delay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+STORE_RETRY = 1.0  # seconds until what the store has raised at is tried again
 
 _REASONS = MappingProxyType(
     {
@@ -125,9 +132,12 @@ class Rooms:
         self._probe_ports = probe_ports
         self._store: RoomStore = MemoryStore() if store is None else store
         self._places: dict[int, _Place] = {}
-        self._members = 0
+        self._seats = Quota(limits.members_per_address)
+        self._waiting = 0
         self._family_waits: Timeouts[Tag] = Timeouts(limits.family_wait)
+        self._meetings: Timeouts[tuple[Tag, Seat]] = Timeouts(limits.meeting)
         self._graces: Timeouts[tuple[Tag, Seat]] = Timeouts(limits.grace)
+        self._postponed: Timeouts[Callable[[float], list[Action]]] = Timeouts(STORE_RETRY)
         self._draining = False
         self._drain_until = math.inf
 
@@ -139,7 +149,12 @@ class Rooms:
     @property
     def members(self) -> int:
         """How many seats are taken, queued ones included."""
-        return self._members
+        return self._seats.total
+
+    @property
+    def waiting(self) -> int:
+        """How many members have a place, and nobody to meet yet."""
+        return self._waiting
 
     @property
     def drained(self) -> bool:
@@ -162,26 +177,17 @@ class Rooms:
         place = self._places.pop(connection, None)
         if place is None:
             return []
-        room, member = self._at(place)
-        del member.paths[place.family]
-        if connection == member.line:
-            if member.state is not MemberState.MEETING:
-                return self._drop(room, member, now)
-            member.line = None
-            self._graces.set((room.tag, member.seat), now)
-        self._keep(room)
-        return []
+        return self._attempt(partial(self._end_line, connection, place), now)
 
     def tick(self, now: float) -> list[Action]:
         """Do what the time asks for."""
-        actions: list[Action] = []
-        for tag in self._family_waits.pop_due(now):
-            room = self._room(tag)
-            actions += [Hit(Limit.FAMILY_WAIT), *self._introduce(room, now)]
-            self._keep(room)
-        for tag, seat in self._graces.pop_due(now):
-            room = self._room(tag)
-            actions += [Hit(Limit.GRACE), *self._drop(room, room.members[seat], now)]
+        due: list[Callable[[float], list[Action]]] = [
+            *(partial(self._end_family_wait, tag) for tag in self._family_waits.pop_due(now)),
+            *(partial(self._end_meeting, *key) for key in self._meetings.pop_due(now)),
+            *(partial(self._end_grace, *key) for key in self._graces.pop_due(now)),
+            *self._postponed.pop_due(now),
+        ]
+        actions = [action for work in due for action in self._attempt(work, now)]
         if now >= self._drain_until:
             self._drain_until = math.inf
             actions += self._dismiss(now, every=True)
@@ -196,7 +202,11 @@ class Rooms:
     def next_deadline(self) -> float:
         """When to call :meth:`tick`; ``math.inf`` for never."""
         return min(
-            self._family_waits.next_deadline(), self._graces.next_deadline(), self._drain_until
+            self._family_waits.next_deadline(),
+            self._meetings.next_deadline(),
+            self._graces.next_deadline(),
+            self._postponed.next_deadline(),
+            self._drain_until,
         )
 
     # -- what clients ask for ---------------------------------------------------------------------
@@ -216,12 +226,24 @@ class Rooms:
             state = room.place(queue=self._limits.queue)
             if isinstance(state, Limit):
                 return _reject(connection, Code.ROOM_FULL, state)
-            member = room.members[join.seat] = Member(join.seat, state)
-            self._members += 1
+            member = Member(join.seat, state)
+        if member.address != path.address and self._seats.is_full(path.address):
+            return _crowded(connection)
+        room.members[join.seat] = member
+        return self._begin(room, member, connection, path, join, now)
+
+    def _begin(
+        self, room: Room, member: Member, connection: int, path: Path, join: Join, now: float
+    ) -> list[Action]:
+        self._meetings.discard((room.tag, member.seat))
         self._graces.discard((room.tag, member.seat))
-        replaced = self._replace(member.lines)
-        member.begin(join, line=connection, now=now)
-        return [*self._seat(room, member, connection, path, now), *replaced]
+        former, older = member.address, member.lines
+        member.begin(join, line=connection, address=path.address, now=now)
+        actions = self._seat(room, member, connection, path, now)
+        self._seats.take(path.address)
+        if former is not None:
+            self._seats.release(former)
+        return [*actions, *self._replace(older)]
 
     def _attach(self, connection: int, path: Path, attach: Attach, now: float) -> list[Action]:
         found = self._find(attach.tag, attach.seat)
@@ -310,6 +332,7 @@ class Rooms:
         for member in (first, second):
             member.state = MemberState.MEETING
             member.meeting = room.meetings
+            self._meetings.set((room.tag, member.seat), now)
         for member in room.queued():
             actions.append(Hit(Limit.MEMBERS_PER_ROOM))
             actions += self._drop(room, member, now, farewell=_rejection(Code.ROOM_FULL))
@@ -322,9 +345,10 @@ class Rooms:
     ) -> list[Action]:
         member.paths[path.family] = (connection, path)
         member.expected.discard(path.family)
-        self._places[connection] = _Place(room.tag, member.seat, path.family)
         welcome = Welcome(observed=path.observed, probe=self._probe_ports, idle=self._limits.idle)
-        return [Send(connection, welcome), *self._match(room, now)]
+        actions = [Send(connection, welcome), *self._match(room, now)]
+        self._places[connection] = _Place(room.tag, member.seat, path.family)
+        return actions
 
     def _replace(self, lines: list[int]) -> list[Action]:
         told = Error(code=Code.REPLACED, message="a newer connection of this seat took over")
@@ -333,7 +357,7 @@ class Rooms:
     def _close(self, lines: list[int], farewell: CoordinatorMessage | None) -> list[Action]:
         actions: list[Action] = []
         for line in lines:
-            del self._places[line]
+            self._places.pop(line, None)
             actions += [] if farewell is None else [Send(line, farewell)]
             actions.append(Close(line))
         return actions
@@ -342,25 +366,85 @@ class Rooms:
         self, room: Room, member: Member, now: float, farewell: CoordinatorMessage | None = None
     ) -> list[Action]:
         del room.members[member.seat]
-        self._members -= 1
-        self._graces.discard((room.tag, member.seat))
-        actions = self._close(member.lines, farewell)
         room.fill()
-        return [*self._match(room, now), *actions]
+        actions = self._match(room, now)
+        self._meetings.discard((room.tag, member.seat))
+        self._graces.discard((room.tag, member.seat))
+        if member.address is not None:
+            self._seats.release(member.address)
+        return [*actions, *self._close(member.lines, farewell)]
 
     def _dismiss(self, now: float, *, every: bool) -> list[Action]:
+        tags = {place.tag for place in self._places.values()}
+        return [
+            action
+            for tag in tags
+            for action in self._attempt(partial(self._dismiss_room, tag, every=every), now)
+        ]
+
+    def _dismiss_room(self, tag: Tag, now: float, *, every: bool) -> list[Action]:
+        if (room := self._store.get(tag)) is None:
+            return []
         actions: list[Action] = []
-        for tag in {place.tag for place in self._places.values()}:
-            room = self._room(tag)
-            for member in reversed(list(room.members.values())):  # the queued first: none moves up
-                if every or member.state is not MemberState.MEETING:
-                    actions += [Hit(Limit.DRAIN)] if every else []
-                    actions += self._drop(room, member, now, farewell=Bye())
+        for member in reversed(list(room.members.values())):  # the queued first: none moves up
+            if every or member.state is not MemberState.MEETING:
+                actions += [Hit(Limit.DRAIN)] if every else []
+                actions += self._drop(room, member, now, farewell=Bye())
         return actions
+
+    # -- losses and deadlines ---------------------------------------------------------------------
+
+    def _attempt(self, work: Callable[[float], list[Action]], now: float) -> list[Action]:
+        """Do what nobody would ask for again; later, where the store raises."""
+        try:
+            return work(now)
+        except Exception as error:  # noqa: BLE001 - whatever the operator's store raises
+            self._postponed.set(work, now)
+            return [Postponed(error)]
+
+    def _end_line(self, connection: int, place: _Place, now: float) -> list[Action]:
+        found = self._find(place.tag, place.seat)
+        if found is None:
+            return []
+        room, member = found
+        if member.paths.get(place.family, (None,))[0] != connection:
+            return []  # replaced, while the store was away
+        del member.paths[place.family]
+        if connection == member.line:
+            if member.state is not MemberState.MEETING:
+                return self._drop(room, member, now)
+            member.line = None
+            self._graces.set((room.tag, member.seat), now)
+        self._keep(room)
+        return []
+
+    def _end_family_wait(self, tag: Tag, now: float) -> list[Action]:
+        room = self._store.get(tag)
+        if room is None or not room.pair():
+            return []
+        actions = [Hit(Limit.FAMILY_WAIT), *self._introduce(room, now)]
+        self._keep(room)
+        return actions
+
+    def _end_meeting(self, tag: Tag, seat: Seat, now: float) -> list[Action]:
+        found = self._find(tag, seat)
+        if found is None or not found[1].is_between or (tag, seat) in self._meetings:
+            return []
+        told = Error(code=Code.TIMEOUT, message="the meeting takes too long")
+        return [Hit(Limit.MEETING), *self._drop(*found, now, farewell=told)]
+
+    def _end_grace(self, tag: Tag, seat: Seat, now: float) -> list[Action]:
+        found = self._find(tag, seat)
+        if found is None or found[1].line is not None:
+            return []
+        return [Hit(Limit.GRACE), *self._drop(*found, now)]
 
     # -- looking up and keeping -------------------------------------------------------------------
 
     def _keep(self, room: Room) -> None:
+        waiting = room.waiting
+        self._waiting += waiting - room.counted
+        room.counted = waiting
         if room.members:
             self._store.put(room)
         else:
@@ -399,6 +483,11 @@ def _introduction(own: Member, peer: Member, meeting: int) -> Action:
 
 def _rejection(code: Code) -> Reject:
     return Reject(code=code, message=_REASONS[code])
+
+
+def _crowded(connection: int) -> list[Action]:
+    told = Error(code=Code.RATE, message="too many members from your address")
+    return [Hit(Limit.MEMBERS_PER_ADDRESS), Send(connection, told), Close(connection)]
 
 
 def _reject(connection: int, code: Code, limit: Limit | None = None) -> list[Action]:

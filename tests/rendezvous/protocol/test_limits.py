@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simopen.rendezvous.protocol import Allowance, CoordinatorLimits
+from simopen.rendezvous.protocol import Allowance, CoordinatorLimits, Limit
 
 
 @pytest.mark.parametrize("field", [each.name for each in dataclasses.fields(CoordinatorLimits)])
@@ -25,7 +25,11 @@ def test_limits_are_finite_numbers(field: str, value: float) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("connections", 0), ("rooms", 0), ("message_burst", 0), ("idle", 0.5), ("idle", 3601)],
+    [
+        *((name, 0) for name in ("connections", "connection_burst", "addresses", "rooms")),
+        *((name, 0) for name in ("members_per_address", "message_burst", "meeting")),
+        *(("idle", value) for value in (0.5, 3601)),
+    ],
 )
 def test_limits_leave_something(field: str, value: float) -> None:
     """A coordinator that could serve nobody is refused."""
@@ -34,13 +38,21 @@ def test_limits_leave_something(field: str, value: float) -> None:
         CoordinatorLimits(**wrong)
 
 
+def test_every_limit_has_a_name() -> None:
+    """A field each, where a burst is hit as its rate, and two numbers that are not to be chosen."""
+    fields = {each.name for each in dataclasses.fields(CoordinatorLimits)}
+    named = {each.replace("_burst", "_rate") for each in fields}
+    assert set(Limit) == named | {Limit.FRAME, Limit.MEMBERS_PER_ROOM}
+    assert not {Limit.FRAME, Limit.MEMBERS_PER_ROOM} & fields
+
+
 def test_every_limit_says_what_it_is() -> None:
-    """Each field has its meaning and its default in the docstring."""
+    """Each field has its meaning and its default in the docstring, and the reason for it."""
     text = " ".join((CoordinatorLimits.__doc__ or "").split())
     for field in dataclasses.fields(CoordinatorLimits):
         assert re.search(rf"\b{field.name}: ", text)
         stated = re.escape(f"{field.default:,g}")
-        assert re.search(rf"\b{field.name}: [^:]*?Default {stated}(\.0)?\b", text), field.name
+        assert re.search(rf"\b{field.name}: [^:]*?Default {stated}(\.0)?: \w", text), field.name
 
 
 @given(

@@ -25,18 +25,22 @@ from simopen.rendezvous.protocol import (
     Outcome,
     Paired,
     Path,
+    Postponed,
     Probed,
     Reject,
     Reported,
     Result,
     Room,
     Rooms,
+    RoomStore,
     Send,
     Settled,
     Verdict,
     Welcome,
 )
 from simopen.rendezvous.protocol._limits import LONGEST_ELAPSED
+from simopen.rendezvous.protocol._room import MemoryStore
+from simopen.rendezvous.protocol._rooms import STORE_RETRY
 
 from .makers import MILK, TEA, attach, join, offer, path, probe
 
@@ -48,8 +52,8 @@ S = TypeVar("S", bound=CoordinatorMessage)
 class Desk:
     """Rooms, and the actions they ask for, by connection."""
 
-    def __init__(self, limits: CoordinatorLimits = LIMITS) -> None:
-        self.rooms = Rooms(limits, probe_ports=(7338,))
+    def __init__(self, limits: CoordinatorLimits = LIMITS, store: RoomStore | None = None) -> None:
+        self.rooms = Rooms(limits, probe_ports=(7338,), store=store)
         self.now = 0.0
         self.actions: list[Action] = []
         self._connections = itertools.count(1)
@@ -261,7 +265,7 @@ def test_members_of_two_families_wait_for_the_attach() -> None:
     (introduction,) = desk.sent(second, Introduce)
     assert introduction.observed == ("203.0.113.1:40001", "[2001:db8::1]:40000")
     assert desk.sent(first, Introduce)
-    assert desk.rooms.next_deadline() == math.inf
+    assert desk.rooms.next_deadline() == LIMITS.meeting
 
 
 def test_members_of_two_families_wait_no_longer_than_a_moment() -> None:
@@ -275,7 +279,7 @@ def test_members_of_two_families_wait_no_longer_than_a_moment() -> None:
     desk.tick(5 + LIMITS.family_wait)
     assert desk.sent(first, Introduce)
     assert desk.hits() == [Limit.FAMILY_WAIT]
-    assert desk.rooms.next_deadline() == math.inf
+    assert desk.rooms.next_deadline() == 5 + LIMITS.family_wait + LIMITS.meeting
 
 
 def test_members_of_two_families_without_more_to_come_meet_at_once() -> None:
@@ -454,6 +458,67 @@ def test_a_limit_on_rooms() -> None:
     assert desk.sent(second, Introduce)
 
 
+def test_so_many_members_of_an_address() -> None:
+    """One more is told so, in whatever room; who has a seat can join again, or give it up."""
+    desk = Desk(CoordinatorLimits(members_per_address=2))
+    first = desk.ask(join(1), path(1, port=40001))
+    desk.ask(join(2, tag=MILK), path(1, port=40002))
+    assert desk.code(desk.ask(join(3), path(1, port=40003))) is Code.RATE
+    assert desk.hits() == [Limit.MEMBERS_PER_ADDRESS]
+    assert desk.rooms.members == 2
+    again = desk.ask(join(1, 2), path(1, port=40004))
+    assert desk.sent(again, Welcome)
+    assert desk.code(first) is Code.REPLACED
+    assert desk.sent(desk.ask(join(4), path(2)), Welcome)
+    desk.ask(Leave(), by=again)
+    assert desk.sent(desk.ask(join(3), path(1)), Welcome)
+
+
+def test_a_seat_without_a_connection_counts() -> None:
+    """Whoever meets and hangs up has its seat for the grace, and is no newcomer's room."""
+    desk = Desk(CoordinatorLimits(members_per_address=1))
+    desk.lose(desk.meeting()[0])
+    assert desk.code(desk.ask(join(3, tag=MILK), path(1))) is Code.RATE
+    desk.tick(LIMITS.grace)
+    assert desk.sent(desk.ask(join(3, tag=MILK), path(1)), Welcome)
+
+
+def test_a_member_is_counted_where_it_joined_last() -> None:
+    """It moves to a new address if there is room for it there; else it stays as it was."""
+    desk = Desk(CoordinatorLimits(members_per_address=1))
+    first = desk.ask(join(1), path(1))
+    desk.ask(join(2, tag=MILK), path(2))
+    assert desk.code(desk.ask(join(1, 2), path(2))) is Code.RATE
+    assert first not in desk.closed()
+    assert desk.sent(desk.ask(join(1, 2), path(3)), Welcome)
+    assert desk.sent(desk.ask(join(4, tag=MILK), path(1)), Welcome)
+
+
+def test_an_ipv6_customer_has_one_address() -> None:
+    """A /64 counts as one, and the next one as another."""
+    desk = Desk(CoordinatorLimits(members_per_address=1))
+    desk.ask(join(1), Path(V6, "[2001:db8::1]:40000"))
+    neighbour = Path(V6, "[2001:db8::ffff:1]:40000")
+    assert desk.code(desk.ask(join(2), neighbour)) is Code.RATE
+    assert desk.sent(desk.ask(join(3), Path(V6, "[2001:db8:0:1::1]:40000")), Welcome)
+
+
+def test_who_waits_is_counted() -> None:
+    """Apart from those who meet, are between rounds or have no place."""
+    desk = Desk()
+    counts = []
+    first = desk.ask(join(1), path(1))
+    counts.append(desk.rooms.waiting)
+    second = desk.ask(join(2), path(2))
+    desk.ask(join(3), path(3))
+    counts.append(desk.rooms.waiting)
+    desk.report(first, Outcome.FAILED)
+    counts.append(desk.rooms.waiting)
+    desk.report(second, Outcome.OK)
+    counts.append(desk.rooms.waiting)
+    assert counts == [1, 0, 0, 1]
+
+
 # -- losses ---------------------------------------------------------------------------------------
 
 
@@ -483,6 +548,38 @@ def test_who_meets_is_given_grace() -> None:
     assert desk.sent(fresh, Introduce)
 
 
+@pytest.mark.parametrize("reports", [False, True])
+def test_a_meeting_has_an_end(*, reports: bool) -> None:
+    """Who neither reports success nor joins again loses its seat, however long it stays."""
+    desk = Desk()
+    first, second = desk.meeting()
+    attached = desk.ask(attach(1), path(1, family=V6))
+    if reports:
+        desk.report(first, Outcome.FAILED)
+    desk.report(second, Outcome.OK)
+    desk.tick(LIMITS.meeting - 0.001)
+    assert desk.actions == []
+    assert desk.rooms.next_deadline() == LIMITS.meeting
+    desk.tick(LIMITS.meeting)
+    assert desk.hits() == [Limit.MEETING]
+    assert desk.code(first) is desk.code(attached) is Code.TIMEOUT
+    assert desk.rooms.members == desk.rooms.rooms == 0
+    assert desk.rooms.next_deadline() == math.inf
+
+
+def test_a_meeting_ends_with_a_join() -> None:
+    """Who waits again waits as long as it likes; the next introduction begins the time anew."""
+    desk = Desk()
+    _, second = desk.meeting()
+    fresh = desk.ask(join(1, 2), path(1))
+    desk.report(second, Outcome.OK)
+    assert desk.rooms.next_deadline() == math.inf
+    desk.now = 1000.0
+    desk.ask(join(3), path(3))
+    assert desk.sent(fresh, Introduce)
+    assert desk.rooms.next_deadline() == 1000 + LIMITS.meeting
+
+
 def test_unknown_connections_mean_nothing() -> None:
     """What was closed before, or never was, may be lost, report, settle and leave in vain."""
     desk = Desk()
@@ -494,6 +591,97 @@ def test_unknown_connections_mean_nothing() -> None:
     desk.lose(first)
     desk.lose(99)
     assert desk.actions == []
+
+
+# -- a store that raises --------------------------------------------------------------------------
+
+
+class Store(MemoryStore):
+    """Cannot be reached while it is away."""
+
+    away = False
+
+    def get(self, tag: bytes) -> Room | None:
+        """The room of that tag, or None."""
+        if self.away:
+            raise ConnectionError("the store is away")
+        return super().get(tag)
+
+
+class StoredDesk(Desk):
+    """A desk whose store may be away."""
+
+    def __init__(self) -> None:
+        self.store = Store()
+        super().__init__(store=self.store)
+
+    def postponed(self) -> int:
+        """How much the last call could not do."""
+        return sum(isinstance(each, Postponed) for each in self.actions)
+
+
+def test_what_is_due_waits_for_the_store() -> None:
+    """A wait for a family, a grace and a meeting end when the store is back, and no sooner."""
+    desk = StoredDesk()
+    first, second = desk.meeting()
+    desk.lose(first)
+    waiting = desk.ask(join(1, tag=MILK, families=(V4,)), path(1, family=V6))
+    desk.ask(join(2, tag=MILK), path(2))
+    desk.store.away = True
+    desk.tick(LIMITS.meeting)
+    assert desk.postponed() == len(desk.actions) == 4  # as two meetings and one grace are due
+    desk.tick(desk.rooms.next_deadline())
+    assert desk.now == LIMITS.meeting + STORE_RETRY
+    assert desk.postponed() == len(desk.actions) == 4
+    desk.store.away = False
+    desk.tick(desk.rooms.next_deadline())
+    assert sorted(desk.hits()) == [Limit.FAMILY_WAIT, Limit.MEETING, Limit.MEETING]
+    assert desk.sent(waiting, Introduce)
+    assert desk.code(second) is Code.TIMEOUT
+    assert desk.rooms.members == 2
+
+
+def test_a_loss_waits_for_the_store() -> None:
+    """The seat of a connection that was lost meanwhile is free once the store is back."""
+    desk = StoredDesk()
+    first = desk.ask(join(1), path(1))
+    desk.store.away = True
+    desk.lose(first)
+    assert desk.postponed() == 1
+    desk.store.away = False
+    desk.tick(STORE_RETRY)
+    assert desk.rooms.members == desk.rooms.rooms == 0
+    assert desk.rooms.next_deadline() == math.inf
+
+
+def test_what_has_changed_meanwhile_is_not_done() -> None:
+    """A seat that was taken again while its loss or its grace waited for the store stays."""
+    desk = StoredDesk()
+    first, second = desk.meeting()
+    desk.lose(first)
+    desk.store.away = True
+    desk.lose(second)
+    desk.tick(LIMITS.grace)
+    assert desk.postponed() == 2
+    desk.store.away = False
+    fresh = desk.ask(join(1, 2), path(1))
+    again = desk.ask(join(2, 2), path(2))
+    assert desk.sent(fresh, Introduce)
+    desk.tick(LIMITS.grace + STORE_RETRY)
+    assert desk.actions == []
+    assert desk.rooms.members == 2
+    desk.lose(again)
+    assert desk.rooms.next_deadline() == desk.now + LIMITS.grace
+
+
+def test_a_room_that_the_store_has_lost() -> None:
+    """Nothing is tried again for it."""
+    desk = StoredDesk()
+    desk.lose(desk.meeting()[0])
+    desk.store.discard(TEA)
+    desk.tick(LIMITS.meeting)
+    assert desk.actions == []
+    assert desk.rooms.next_deadline() == math.inf
 
 
 # -- stopping -------------------------------------------------------------------------------------

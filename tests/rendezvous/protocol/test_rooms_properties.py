@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,7 +60,7 @@ class AnyClients(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.limits = CoordinatorLimits(rooms=2)
+        self.limits = CoordinatorLimits(rooms=2, members_per_address=3)
         self.store = MemoryStore()
         self.rooms = Rooms(self.limits, store=self.store)
         self.now = 0.0
@@ -185,7 +186,8 @@ class AnyClients(RuleBasedStateMachine):
 
     def seen(self, family: Family, connection: int, round_trip: float | None) -> Path:
         """An endpoint of its own for every connection."""
-        return path(1, family=family, port=connection, round_trip=round_trip)
+        host = 1 + connection % 3
+        return path(host, family=family, port=connection, round_trip=round_trip)
 
     def arrive(
         self, connection: int, number: int, tag: bytes, message: Opening, seen: Path
@@ -225,7 +227,7 @@ class AnyClients(RuleBasedStateMachine):
             message = messages[kind]
             self.follow(self.rooms.handle(connection, line.path, message, self.now))
 
-    @rule(gap=st.sampled_from([0.01, 0.25, 1.0, 15.0]))
+    @rule(gap=st.sampled_from([0.01, 0.25, 1.0, 15.0, 120.0]))
     def pass_time(self, gap: float) -> None:
         """Let time pass, with a tick at every deadline."""
         end = self.now + gap
@@ -268,9 +270,22 @@ class AnyClients(RuleBasedStateMachine):
                 graced = (room.tag, member.seat) in self.rooms._graces
                 assert graced == (member.line is None)
                 assert not graced or member.state is MemberState.MEETING
+                assert ((room.tag, member.seat) in self.rooms._meetings) == member.is_between
                 assert len(member.lines) <= len(Family)
         assert len(self.rooms._family_waits) <= self.rooms.rooms
         assert len(self.rooms._graces) <= self.rooms.members
+        assert len(self.rooms._meetings) <= self.rooms.members
+
+    @invariant()
+    def counts_are_exact(self) -> None:
+        """Who waits, and how many seats each address has, never more than it may."""
+        rooms = self.store._rooms.values()
+        members = [member for room in rooms for member in room.members.values()]
+        waiting = [each for each in members if each.state is MemberState.WAITING]
+        assert self.rooms.waiting == len(waiting)
+        addresses = Counter(each.address for each in members)
+        assert self.rooms._seats._counts == addresses
+        assert all(count <= self.limits.members_per_address for count in addresses.values())
 
     def teardown(self) -> None:
         """When everybody has gone nothing is left."""
@@ -280,7 +295,8 @@ class AnyClients(RuleBasedStateMachine):
                 self.follow(self.rooms.lost(connection, self.now))
         self.pass_time(self.limits.grace)
         assert self.rooms.members == self.rooms.rooms == len(self.rooms._places) == 0
-        assert len(self.rooms._graces) == len(self.rooms._family_waits) == 0
+        assert len(self.rooms._graces) == len(self.rooms._meetings) == 0
+        assert len(self.rooms._family_waits) == self.rooms.waiting == 0
         assert self.rooms.next_deadline() == math.inf
         assert self.rooms.drained == self.draining
 
