@@ -54,6 +54,7 @@ bench: $(READY)  ## the quick benchmarks; results go to benchmarks/results/
 	$(BIN)/python -m benchmarks.tls --quick
 	$(BIN)/python -m benchmarks.wire --quick
 	$(BIN)/python -m benchmarks.rendezvous
+	$(BIN)/python -m benchmarks.load --quick
 	$(BIN)/python -m benchmarks.grid
 
 bench-full: $(READY)  ## the benchmarks with all their trials and the grid drawn; takes hours
@@ -64,6 +65,7 @@ bench-full: $(READY)  ## the benchmarks with all their trials and the grid drawn
 	$(BIN)/python -m benchmarks.waiting
 	$(BIN)/python -m benchmarks.concurrency
 	$(BIN)/python -m benchmarks.simulate
+	$(BIN)/python -m benchmarks.load
 	$(BIN)/python -m benchmarks.rendezvous --full
 	$(BIN)/python -m benchmarks.lossy_meetings --full
 	$(BIN)/python -m benchmarks.grid --full; met=$$?; \

@@ -54,7 +54,12 @@ class Worker:
         """
         pinned = [] if cpu is None else on_cpu(cpu)
         command = [*pinned, sys.executable, "-m", module, "--worker", loop]
-        worker = cls(await host.popen(command, stderr=None))
+        return await cls.of(await host.popen(command, stderr=None))
+
+    @classmethod
+    async def of(cls, process: Process) -> Worker:
+        """A process that has just been started, once it is ready."""
+        worker = cls(process)
         await worker._answer()
         return worker
 
