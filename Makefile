@@ -66,6 +66,7 @@ bench-full: $(READY)  ## the benchmarks with all their trials and the grid drawn
 	$(BIN)/python -m benchmarks.concurrency
 	$(BIN)/python -m benchmarks.simulate
 	$(BIN)/python -m benchmarks.load
+	$(BIN)/python -m benchmarks.soak
 	$(BIN)/python -m benchmarks.rendezvous --full
 	$(BIN)/python -m benchmarks.lossy_meetings --full
 	$(BIN)/python -m benchmarks.grid --full; met=$$?; \
