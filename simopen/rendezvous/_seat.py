@@ -4,7 +4,8 @@ Theory of operation. A seat is sixteen random bytes that only we and the coordin
 round has a link of its own (:mod:`._link`), with a fresh port where the caller has not named one;
 the seat goes with us from link to link, so that nobody else can take our place in between. A link
 that cannot be opened, or is lost before the introduction, is opened again, a little later each
-time, as long as that may help.
+time, as long as that may help; how much later is partly chance, as all others have lost the same
+coordinator at the same moment.
 
 Invariants:
 
@@ -15,6 +16,7 @@ Invariants:
 from __future__ import annotations
 
 import os
+import random
 import time
 from itertools import zip_longest
 from typing import TYPE_CHECKING
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 FIRST_PATIENCE = 3.0  # seconds that a coordinator which was never reached is tried for
 AGAIN_FIRST = 0.2  # seconds until a lost coordinator is tried again
 AGAIN_LONGEST = 5.0  # seconds; each wait doubles up to this
+AGAIN_SPREAD = 0.5  # part of each wait that chance may take off it
 
 _ANY = (Endpoint("0.0.0.0", 0), Endpoint("::", 0))  # noqa: S104 - the kernel chooses the source
 # What trying again does not help against.
@@ -147,6 +150,7 @@ class Seat:
         never = not self._ever_welcomed and gone + wait > FIRST_PATIENCE
         if end.malformed or end.code in _HOPELESS or never:
             raise end
+        wait *= 1 - random.uniform(0, AGAIN_SPREAD)
         self._on_lost(end.words, wait)
         await anyio.sleep(wait)
 

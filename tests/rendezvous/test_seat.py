@@ -83,6 +83,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits that a test can bear."""
     monkeypatch.setattr(_seat, "AGAIN_FIRST", 0.01)
     monkeypatch.setattr(_seat, "AGAIN_LONGEST", 0.04)
+    monkeypatch.setattr(_seat, "AGAIN_SPREAD", 0.0)
 
 
 async def introduce(guest: Guest) -> None:
@@ -192,6 +193,26 @@ async def test_a_coordinator_that_takes_us_in_and_drops_us_is_not_hammered() -> 
     await rounds(script, notes, 1)
     assert notes.waits == [0.01, 0.02, 0.04, 0.04]
     assert len(notes.joined) == 5
+
+
+async def test_a_herd_does_not_come_back_in_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each wait is drawn between half of it and all, and no two of many are the same."""
+    monkeypatch.setattr(_seat, "AGAIN_SPREAD", 0.5)
+    herd = [Notes() for _ in range(10)]
+
+    async def one(at: Endpoint, notes: Notes) -> None:
+        async with seated(at, notes) as (seat, group):
+            with pytest.raises(LinkError):
+                await seat.introduced(group)
+
+    monkeypatch.setattr(_seat, "FIRST_PATIENCE", 0.05)
+    async with anyio.create_task_group() as group:
+        for notes in herd:
+            group.start_soon(one, Endpoint("127.0.0.1", free_port()), notes)
+    firsts = [notes.waits[0] for notes in herd]
+    assert all(0.005 <= wait <= 0.01 for wait in firsts)
+    assert all(0.01 <= notes.waits[1] <= 0.02 for notes in herd)
+    assert len(set(firsts)) == len(herd)
 
 
 async def test_a_link_that_has_lasted_makes_the_waits_short_again() -> None:
