@@ -10,7 +10,8 @@ Fields of a row::
 
     [[protection]]
     name = "one-word-for-each"       # unique
-    against = "a flood"              # how the attacker's row in docs/security.md begins
+    against = "a flood"              # how the attacker's row in docs/security.md begins, or
+                                     # "a fault": something breaks and nobody meant it
     limit = "handshake"              # where it is one: the limit's name
     file = "simopen/..."             # where it is
     old = "..."                      # its text, which is there exactly once
@@ -25,6 +26,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+FAULT = "a fault"
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 
