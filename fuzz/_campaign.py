@@ -50,7 +50,8 @@ class Campaign:
         target: Its name.
         executions: How many inputs were tried.
         seconds: How long that took, by the wall.
-        coverage: Places in simopen's byte code that were reached, as libFuzzer counts them.
+        coverage: Places in the byte code of simopen and the target that were reached, as libFuzzer
+            counts them.
         features: The same told apart by how often one input reached them.
         corpus: Inputs that were kept.
         corpus_bytes: Bytes of these.
