@@ -93,13 +93,13 @@ def read_ready(line: bytes, stderr: bytes) -> dict[str, Access]:
     """Read a supervisor's first line.
 
     Args:
-        line: The line; empty when the supervisor died instead of writing one.
+        line: The line; empty, or no answer, when the supervisor died instead of writing one.
         stderr: What it had to say otherwise.
 
     Raises:
         LabUnavailable: It is not ready.
     """
-    answer = _decoder.decode(line) if line else None
+    answer = _read(line)
     if isinstance(answer, Ready):
         return answer.access
     if isinstance(answer, Unavailable):
@@ -110,5 +110,13 @@ def read_ready(line: bytes, stderr: bytes) -> dict[str, Access]:
 
 def read_ended(line: bytes) -> Ended | None:
     """Read a supervisor's last line; None when it did not live to write one."""
-    answer = _decoder.decode(line) if line else None
+    answer = _read(line)
     return answer if isinstance(answer, Ended) else None
+
+
+def _read(line: bytes) -> Answer | None:
+    """An answer; None for what is none, as of a supervisor that was cut off while it wrote."""
+    try:
+        return _decoder.decode(line)
+    except (ValueError, RecursionError):  # RecursionError: nesting; msgspec's own is a ValueError
+        return None

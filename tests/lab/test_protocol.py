@@ -39,6 +39,9 @@ def test_ready_tells_the_way_into_each_host(user: str | None, prefix: list[str])
         (Unavailable("no TUN").to_json(), b"", "^no TUN$"),
         (b"", b"Traceback: boom\n", "died during set-up:\nTraceback: boom"),
         (b"", b"", "said nothing"),
+        (b'{"answer":"rea', b"Killed\n", "died during set-up:\nKilled"),
+        (b"[" * 9999, b"", "said nothing"),
+        (b'{"answer":"\xff"}', b"", "said nothing"),
     ],
 )
 def test_not_ready_says_why(line: bytes, stderr: bytes, text: str) -> None:
@@ -48,11 +51,12 @@ def test_not_ready_says_why(line: bytes, stderr: bytes, text: str) -> None:
 
 
 def test_traffic_or_none() -> None:
-    """The last line tells the traffic; a supervisor that was killed writes none."""
+    """The last line tells the traffic; a supervisor that was killed writes none, or half of one."""
     traffic = {"a": Traffic(LinkCounts(accepted=5, overflowed=1), LinkCounts())}
     ended = Ended(traffic, unroutable=2, refused=3)
     assert read_ended(ended.to_json()) == ended
     assert read_ended(b"") is None
+    assert read_ended(ended.to_json()[:-9]) is None
 
 
 def test_access_is_a_value() -> None:
