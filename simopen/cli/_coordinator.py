@@ -15,7 +15,7 @@ import structlog
 
 import simopen
 from simopen._endpoints import Endpoint, literal_address
-from simopen.cli import _exit
+from simopen.cli import _exit, _systemd
 from simopen.cli._connect import fastest_loop
 from simopen.cli._display import write_line
 from simopen.rendezvous._files import allow_connections, files_for
@@ -67,8 +67,11 @@ async def _serve(coordinator: Coordinator, settings: Settings) -> int:
     with anyio.open_signal_receiver(signal.SIGHUP, signal.SIGTERM, signal.SIGINT) as signals:
         async with coordinator:
             _announce(coordinator, settings)
-            last = await _until_stopped(coordinator, signals)
             async with anyio.create_task_group() as group:
+                group.start_soon(_systemd.keep_alive)
+                _systemd.notify(_systemd.READY)
+                last = await _until_stopped(coordinator, signals)
+                _systemd.notify(_systemd.STOPPING)
                 group.start_soon(_second_thoughts, signals, group.cancel_scope)
                 await coordinator.drain()
                 group.cancel_scope.cancel()
