@@ -60,7 +60,11 @@ def serve(settings: Settings) -> int:
         return anyio.run(_serve, coordinator, settings, **fastest_loop())
     except simopen.LocalBindError as error:
         write_line(sys.stderr, f"simopen: {error.strerror}")
-        return _exit.FAILED
+    except simopen.UsageError:
+        raise
+    except Exception:  # noqa: BLE001 - a last line that is read as the others are
+        log.exception("coordinator.crashed")
+    return _exit.FAILED
 
 
 async def _serve(coordinator: Coordinator, settings: Settings) -> int:
@@ -221,6 +225,5 @@ def _configure_log(*, json: bool) -> None:
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=before, processors=after)
     )
     logging.raiseExceptions = False  # a log that nobody can read is no reason to stop
-    logger = logging.getLogger("simopen")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    logging.getLogger().addHandler(handler)  # the loop's warnings are lines like ours
+    logging.getLogger("simopen").setLevel(logging.INFO)
