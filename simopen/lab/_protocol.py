@@ -86,7 +86,7 @@ class Ended(_Message, frozen=True, tag="ended"):
 
 Answer: TypeAlias = Ready | Unavailable | Ended
 
-_decoder = msgspec.json.Decoder(Ready | Unavailable | Ended)
+_decoder: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
 
 
 def read_ready(line: bytes, stderr: bytes) -> dict[str, Access]:
