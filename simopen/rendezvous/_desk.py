@@ -52,7 +52,7 @@ from .protocol import (
     encode_frame,
 )
 
-_FULL = encode_frame(Reject(code=Code.ROOMS_FULL, message="this coordinator has no room left"))
+_BUSY = Reject(code=Code.BUSY, message="it is busy: try again in a moment")
 
 
 class Desk:
@@ -124,7 +124,7 @@ class Desk:
             self.metrics.opened()
         if len(self._sessions) >= self.limits.connections:
             self.hit(Limit.CONNECTIONS)
-            self._turn_away(sock, _FULL)
+            self._turn_away(sock, _BUSY)
             self._note_ending(Ending.REFUSED)
             raise ConnectionRefusedError("as many connections as may be")
         number = next(self._numbers)
@@ -253,12 +253,13 @@ class Desk:
         if self._emptied is not None and not self._sessions:
             self._emptied.set()
 
-    def _turn_away(self, sock: socket.socket, words: bytes) -> None:
+    def _turn_away(self, sock: socket.socket, words: Reject) -> None:
         """Say why, where that needs no handshake and no waiting."""
         if self.tls() is None and not self.proxied:
             with contextlib.suppress(OSError):
                 sock.setblocking(False)
-                sock.send(words)
+                sock.send(encode_frame(words))
+                self.note(words)
 
 
 @contextlib.contextmanager

@@ -147,7 +147,8 @@ class Seat:
     async def _pause(self, end: LinkError, wait: float) -> None:
         """Wait before the coordinator is tried again, where that may help."""
         gone = time.monotonic() - self._began
-        never = not self._ever_welcomed and gone + wait > FIRST_PATIENCE
+        there = self._ever_welcomed or end.code is Code.BUSY
+        never = not there and gone + wait > FIRST_PATIENCE
         if end.malformed or end.code in _HOPELESS or never:
             raise end
         wait *= 1 - random.uniform(0, AGAIN_SPREAD)

@@ -53,7 +53,7 @@ from .protocol import (
 
 RECEIVE = 4096  # bytes at once; the longest usual message, a join, has 2,900
 FAREWELL = 1.0  # seconds in which the last words may leave
-TOO_MANY = encode_frame(Error(code=Code.RATE, message="too many connections from your address"))
+TOO_MANY = Error(code=Code.RATE, message="too many connections from your address")
 
 
 class Ending(enum.StrEnum):
@@ -209,7 +209,8 @@ class Session:
                 if not self.is_admitted:
                     self.ending = Ending.REFUSED
                     if tls is None:
-                        self._transport.send_now(TOO_MANY)
+                        self._transport.send_now(encode_frame(TOO_MANY))
+                        self._desk.note(TOO_MANY)
                     return None
                 if tls is None:
                     return self._transport

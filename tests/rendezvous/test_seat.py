@@ -251,6 +251,24 @@ async def test_patience_with_a_coordinator_that_was_never_reached(
     assert notes.waits[:3] == [0.01, 0.02, 0.04]
 
 
+async def test_patience_with_a_busy_coordinator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is there: the call alone says for how long it is worth asking."""
+    monkeypatch.setattr(_seat, "FIRST_PATIENCE", 0.0)
+    notes, tries = Notes(), 0
+
+    async def script(guest: Guest) -> None:
+        nonlocal tries
+        tries += 1
+        if tries <= 3:
+            await guest.send(Reject(code=Code.BUSY, message="it is busy"))
+            await guest.stay()
+        else:
+            await introduce(guest)
+
+    await rounds(script, notes, 1)
+    assert [reason for reason, _ in notes.lost] == ["it is busy"] * 3
+
+
 @pytest.mark.parametrize(
     ("code", "hopeless"),
     [
@@ -259,6 +277,7 @@ async def test_patience_with_a_coordinator_that_was_never_reached(
         (Code.MALFORMED, True),
         (Code.UNEXPECTED, True),
         (Code.ROOMS_FULL, False),
+        (Code.BUSY, False),
         (Code.SHUTTING_DOWN, False),
         (Code.RATE, False),
         (Code.IDLE, False),

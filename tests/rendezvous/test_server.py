@@ -76,6 +76,10 @@ class Notes(Metrics):
         """Note why."""
         self.told.append(f"dismissed {code}")
 
+    def limit_hit(self, limit: str) -> None:
+        """Note which."""
+        self.told.append(f"hit {limit}")
+
     def reported(self, outcome: str, elapsed: float) -> None:
         """Note how."""
         assert elapsed >= 0
@@ -283,7 +287,7 @@ async def test_no_proxy_header(first: bytes) -> None:
     ) as coordinator:
         async with await Client.connect(coordinator.endpoints[0], first=first) as client:
             assert await client.ended()
-        await until(lambda: notes.told in (["ended proxy"], ["ended slow"]))
+        await until(lambda: notes.told in (["ended proxy"], ["hit handshake", "ended slow"]))
 
 
 # -- what it bears ---------------------------------------------------------------------------------
@@ -336,7 +340,7 @@ async def test_garbage_is_told_and_ended() -> None:
         async with await Client.connect(endpoint, first=b"GET / HTTP/1.1\r\n\r\n") as client:
             assert (await client.receive(Error)).code is Code.MALFORMED
             assert await client.ended()
-        await until(lambda: notes.told == ["dismissed malformed", "ended hung_up"])
+        await until(lambda: notes.told == ["hit frame", "dismissed malformed", "ended hung_up"])
         async with await Client.connect(endpoint) as client:
             await client.send(join(new_tag()))
             await client.receive(Welcome)
@@ -423,11 +427,11 @@ async def test_full() -> None:
     async with Coordinator(LOOPBACK, limits=limits, metrics=notes) as coordinator:
         (endpoint,) = coordinator.endpoints
         async with await Client.connect(endpoint) as a, await Client.connect(endpoint) as b:
-            assert (await b.receive(Reject)).code is Code.ROOMS_FULL
+            assert (await b.receive(Reject)).code is Code.BUSY
             assert await b.ended()
             await a.send(join(new_tag()))
             await a.receive(Welcome)
-        assert notes.told[0] == "ended refused"
+        assert notes.told[:3] == ["hit connections", "dismissed busy", "ended refused"]
 
 
 async def test_a_client_that_reads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -440,7 +444,7 @@ async def test_a_client_that_reads_nothing(monkeypatch: pytest.MonkeyPatch) -> N
         async with await Client.connect(coordinator.endpoints[0]) as client:
             await client.send(*(Ping(number=number) for number in range(100)))
             assert await client.ended()
-        await until(lambda: notes.told == ["ended unread"])
+        await until(lambda: notes.told == ["hit outbox", "ended unread"])
 
 
 async def test_an_error_of_ours_costs_one_connection(

@@ -66,6 +66,7 @@ class Code(enum.StrEnum):
     # In a reject: the request was understood, and cannot be met.
     ROOM_FULL = "room_full"  # two others are in this room
     ROOMS_FULL = "rooms_full"  # the coordinator has as many rooms as it may
+    BUSY = "busy"  # the coordinator has as many connections as it may; try again
     SEAT = "seat"  # attach or probe: nobody in this room has that seat
     STALE = "stale"  # join: the round is not newer than the seat's last one
     SHUTTING_DOWN = "shutting_down"  # come back later, or elsewhere
