@@ -23,12 +23,25 @@ from simopen._round import ROUND_GROWTH
 from simopen.punch._budget import FREE_SHARE
 from simopen.rendezvous._candidates import MOST_OFFERED
 from simopen.rendezvous._prometheus import PREFIX, PrometheusMetrics
-from simopen.rendezvous.protocol import firing_delay
-from simopen.rendezvous.protocol._limits import LARGEST_FRAME, LONGEST_DELAY
+from simopen.rendezvous.protocol import Limit, firing_delay
+from simopen.rendezvous.protocol._limits import LARGEST_FRAME, LONGEST_DELAY, MEMBERS_PER_ROOM
 from simopen.security._tls import BEFORE_PROOF
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
+LABELLED = re.compile(rf"^({PREFIX}\w+?)(?:_count)?{{(\w+)=", re.MULTILINE)
+FIXED = {
+    Limit.FRAME: (
+        LARGEST_FRAME,
+        "Bytes in a message, checked before any of it is kept.",
+        "An introduction, the longest message, has 3,100.",
+    ),
+    Limit.MEMBERS_PER_ROOM: (
+        MEMBERS_PER_ROOM,
+        "Members of a room that have a place; a third is told so.",
+        "A secret is for two.",
+    ),
+}
 YES_OR_NO = {True: "yes", False: "no"}
 AXES = ("mapping", "filtering", "ports", "unsolicited")
 ENUMS = (
@@ -67,7 +80,7 @@ def meanings(kind: type) -> dict[str, str]:
     """What a docstring says of each attribute."""
     text = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")[2]
     found = re.findall(r"^ {4}(\w+): ((?:.|\n {8})*)", text, re.MULTILINE)
-    return {name: " ".join(words.split()) for name, words in found}
+    return {name: " ".join(words.split()).replace("``", "`") for name, words in found}
 
 
 def fields(kind: type[msgspec.Struct]) -> str:
@@ -80,6 +93,11 @@ def fields(kind: type[msgspec.Struct]) -> str:
     return table(["field", "default", "meaning"], rows)
 
 
+def sentence(words: str) -> str:
+    """Words with a capital."""
+    return words[:1].upper() + words[1:]
+
+
 def limits() -> str:
     """What a coordinator bears, and why just that."""
     says = meanings(CoordinatorLimits)
@@ -88,9 +106,22 @@ def limits() -> str:
         for field in dataclasses.fields(CoordinatorLimits):
             meaning, _, reason = says[field.name].partition(" Default ")
             why = reason.partition(": ")[2]
-            yield [f"`{field.name}`", f"{field.default:,g}", meaning, why[:1].upper() + why[1:]]
+            yield [
+                f"`{field.name}`",
+                f"{field.default:,g}",
+                meaning,
+                sentence(why),
+                hit(field.name),
+            ]
+        for limit, (value, meaning, why) in FIXED.items():
+            yield [f"`{limit}`", f"{value:,}, fixed", meaning, why, hit(limit)]
 
-    return table(["limit", "default", "what it is", "why so many"], rows())
+    return table(["limit", "default", "what it is", "why so many", "metric"], rows())
+
+
+def hit(name: str) -> str:
+    """The label under which a limit is counted; a burst is hit as its rate."""
+    return f'`limit="{Limit(name.replace("_burst", "_rate"))}"`'
 
 
 def metrics() -> str:
@@ -98,12 +129,13 @@ def metrics() -> str:
     shown = PrometheusMetrics().exposition()[1].decode()
     kinds = dict(re.findall(rf"^# TYPE ({PREFIX}\w+) (\w+)", shown, re.MULTILINE))
     told = re.findall(rf"^# HELP ({PREFIX}\w+) (.*)", shown, re.MULTILINE)
+    labels = {name: f"`{label}`" for name, label in LABELLED.findall(shown) if label != "le"}
     rows = (
-        [f"`{name}`", kinds[name], f"{text}."]
+        [f"`{name}`", kinds[name], labels.get(name, ""), f"{text}."]
         for name, text in told
         if not name.endswith("_created")
     )
-    return table(["metric", "kind", "what it counts"], rows)
+    return table(["metric", "kind", "label", "what it counts"], rows)
 
 
 def strangers() -> str:

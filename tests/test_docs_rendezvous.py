@@ -49,7 +49,6 @@ NUMBERS = [
     (RENDEZVOUS, f"looked at every {_tls_files.LOOK_INTERVAL:g} seconds"),
     (RENDEZVOUS, f"have {LIMITS.drain:g} seconds (`drain`)"),
     (RENDEZVOUS, f"LimitNOFILE={files_for(LIMITS.connections)}"),
-    (RENDEZVOUS, f"at most {_limits.LARGEST_FRAME:,} bytes"),
     (SECURITY, f"a port below {LEAST_PORT}"),
     (SECURITY, f"on a port from {LEAST_PORT} up"),
     (SECURITY, f"by up to {_limits.LONGEST_DELAY:g} seconds"),

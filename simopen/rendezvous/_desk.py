@@ -9,7 +9,8 @@ Invariants:
 
 - A session is known here from its acceptance to its end, and to the rooms no longer than here.
 - A session that crashes is the only one that notices.
-- Metrics or a store of the operator's that raise are logged, and cost what was being done.
+- Metrics or a store of the operator's that raise are logged, once a minute each, and cost what was
+  being done.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from anyio.abc import TaskGroup
 from simopen._endpoints import Endpoint
 
 from ._admission import Admission
-from ._log import log
+from ._log import Throttle, log
 from ._metrics import Metrics
 from ._session import FAREWELL, Ending, Session
 from ._tls_files import CertificateFiles
@@ -51,6 +52,8 @@ from .protocol import (
     Welcome,
     encode_frame,
 )
+
+COMPLAINT_INTERVAL = 60.0  # seconds between two lines on the same failing part
 
 _BUSY = Reject(code=Code.BUSY, message="it is busy: try again in a moment")
 
@@ -97,6 +100,7 @@ class Desk:
         self._planned = math.inf  # when the rooms are looked at next
         self._sooner = anyio.Event()  # than planned
         self._drained: anyio.Event | None = None  # while stopping: until nobody meets any more
+        self._complaints = Throttle(COMPLAINT_INTERVAL)
         self._emptied: anyio.Event | None = None  # and then, until the last connection is closed
 
     @property
@@ -120,12 +124,11 @@ class Desk:
         Raises:
             OSError: It cannot be served; closing it is left to the caller.
         """
-        with _guarded("metrics.crashed"):
-            self.metrics.opened()
+        self._tell(self.metrics.opened)
         if len(self._sessions) >= self.limits.connections:
             self.hit(Limit.CONNECTIONS)
             self._turn_away(sock, _BUSY)
-            self._note_ending(Ending.REFUSED)
+            self._tell(self.metrics.ended, Ending.REFUSED)
             raise ConnectionRefusedError("as many connections as may be")
         number = next(self._numbers)
         now = anyio.current_time()
@@ -147,11 +150,11 @@ class Desk:
             del self._sessions[session.number]
             if session.is_admitted:
                 self._admission.release(session.client.host)
-            self._note_ending(session.ending or Ending.STOPPED)
+            self._tell(self.metrics.ended, session.ending or Ending.STOPPED)
             self._lose(session)
 
     def _lose(self, session: Session) -> None:
-        with _guarded("rooms.crashed"):
+        with self._guarded("rooms.crashed"):
             self._carry_out(self.rooms.lost(session.number, anyio.current_time()))
 
     # -- for sessions ------------------------------------------------------------------------------
@@ -183,7 +186,7 @@ class Desk:
             self._planned = self.rooms.next_deadline()
             with anyio.CancelScope(deadline=self._planned):
                 await self._sooner.wait()
-            with _guarded("rooms.crashed"):
+            with self._guarded("rooms.crashed"):
                 self._carry_out(self.rooms.tick(anyio.current_time()))
 
     async def drain(self) -> None:
@@ -192,7 +195,7 @@ class Desk:
         Takes ``limits.drain`` seconds and a moment at most.
         """
         self._drained, self._emptied = anyio.Event(), anyio.Event()
-        with _guarded("rooms.crashed"):
+        with self._guarded("rooms.crashed"):
             self._carry_out(self.rooms.drain(anyio.current_time()))
         with anyio.move_on_after(self.limits.drain):
             await self._drained.wait()
@@ -214,7 +217,7 @@ class Desk:
                     if number in self._sessions:
                         self._sessions[number].hang_up(Ending.HUNG_UP)
                 case Postponed(error):
-                    log.error("rooms.crashed", exc_info=error)
+                    self._complain("store.failed", error)
                 case _:
                     self.note(action)
         for number, data in frames.items():
@@ -226,26 +229,27 @@ class Desk:
 
     def note(self, event: CoordinatorMessage | Paired | Reported | Hit) -> None:
         """Tell the metrics of a message that is sent, or of what else happens."""
-        with _guarded("metrics.crashed"):
-            match event:
-                case Welcome():
-                    self.metrics.welcomed()
-                case Reject(code=code) | Error(code=code):
-                    self.metrics.dismissed(code)
-                case Paired():
-                    self.metrics.introduced(event.waited)
-                case Reported(outcome, elapsed):
-                    self.metrics.reported(outcome, elapsed)
-                case Hit(limit):
-                    self.metrics.limit_hit(limit)
+        match event:
+            case Welcome():
+                self._tell(self.metrics.welcomed)
+            case Reject(code=code) | Error(code=code):
+                self._tell(self.metrics.dismissed, code)
+            case Paired():
+                self._tell(self.metrics.introduced, event.waited)
+            case Reported(outcome, elapsed):
+                self._tell(self.metrics.reported, outcome, elapsed)
+            case Hit(limit):
+                self._tell(self.metrics.limit_hit, limit)
 
     def hit(self, limit: Limit) -> None:
         """Tell the metrics that a limit was hit."""
-        self.note(Hit(limit))
+        self._tell(self.metrics.limit_hit, limit)
 
-    def _note_ending(self, why: Ending) -> None:
-        with _guarded("metrics.crashed"):
-            self.metrics.ended(why)
+    def _tell(self, note: Callable[..., None], *args: object) -> None:
+        try:
+            note(*args)
+        except Exception as error:  # noqa: BLE001 - whatever the operator's metrics raise
+            self._complain("metrics.crashed", error, note.__name__)
 
     def _note_emptiness(self) -> None:
         if self._drained is not None and self.rooms.drained:
@@ -261,11 +265,14 @@ class Desk:
                 sock.send(encode_frame(words))
                 self.note(words)
 
+    @contextlib.contextmanager
+    def _guarded(self, event: str) -> Iterator[None]:
+        """Log an error of what the operator has put in; the coordinator goes on."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            self._complain(event, error)
 
-@contextlib.contextmanager
-def _guarded(event: str) -> Iterator[None]:
-    """Log an error of what the operator has put in; the coordinator goes on."""
-    try:
-        yield
-    except Exception:  # noqa: BLE001 - whatever it is
-        log.exception(event)
+    def _complain(self, event: str, error: Exception, part: str = "") -> None:
+        if self._complaints.allows((event, part), anyio.current_time()):
+            log.error(event, exc_info=error)

@@ -32,8 +32,15 @@ class Metrics:
     def limit_hit(self, limit: str) -> None:
         """One of the coordinator's limits was hit."""
 
-    def sizes(self, *, connections: int, members: int, rooms: int) -> None:
-        """How many there are now; told before each :meth:`exposition`."""
+    def sizes(self, *, connections: int, members: int, waiting: int, rooms: int) -> None:
+        """How many there are now; told before each :meth:`exposition`.
+
+        Args:
+            connections: Open, with or without a seat.
+            members: Seats that are taken.
+            waiting: Those of them that have a place and nobody to meet yet.
+            rooms: With a member at least.
+        """
 
     def exposition(self) -> tuple[str, bytes]:
         """All of it as the answer to ``GET /metrics``: content type and body."""

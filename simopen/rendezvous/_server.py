@@ -231,7 +231,10 @@ class Coordinator:
     def _exposition(self) -> tuple[str, bytes]:
         desk = self._running
         self._metrics.sizes(
-            connections=desk.connections, members=desk.rooms.members, rooms=desk.rooms.rooms
+            connections=desk.connections,
+            members=desk.rooms.members,
+            waiting=desk.rooms.waiting,
+            rooms=desk.rooms.rooms,
         )
         return self._metrics.exposition()
 

@@ -38,6 +38,7 @@ from simopen.rendezvous.protocol import (
     Settled,
     Verdict,
     Welcome,
+    _rooms,
 )
 from simopen.rendezvous.protocol._room import MemoryStore, Room
 from tests.helpers import free_port, no_socket_left
@@ -488,6 +489,10 @@ class FailingMetrics(Metrics):
         """Fail."""
         raise ArithmeticError(code)
 
+    def limit_hit(self, limit: str) -> None:
+        """Fail."""
+        raise ArithmeticError(limit)
+
     def introduced(self, waited: float) -> None:
         """Fail."""
         raise ArithmeticError(waited)
@@ -514,8 +519,8 @@ async def test_metrics_that_fail(caplog: pytest.LogCaptureFixture) -> None:
                 await client.send(outcome)
                 assert await client.ended()
         await coordinator.drain()
-    for each in ("opened", "ended", "welcomed", "dismissed", "introduced", "reported"):
-        assert f"in {each}\n" in caplog.text
+    for each in ("opened", "ended", "welcomed", "dismissed", "introduced", "reported", "limit_hit"):
+        assert caplog.text.count(f"in {each}\n") == 1  # and not once for each member
 
 
 class FailingStore(MemoryStore):
@@ -530,8 +535,11 @@ class FailingStore(MemoryStore):
         return super().get(tag)
 
 
-async def test_a_store_that_fails_when_somebody_asks(caplog: pytest.LogCaptureFixture) -> None:
-    """That costs the client that asked, whose seat cannot be given up either; others go on."""
+async def test_a_store_that_fails_when_somebody_asks(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That costs the client that asked, and its seat once the store is back; others go on."""
+    monkeypatch.setattr(_rooms, "STORE_RETRY", 0.1)
     store = FailingStore()
     async with Coordinator(LOOPBACK, store=store) as coordinator:
         (endpoint,) = coordinator.endpoints
@@ -542,8 +550,9 @@ async def test_a_store_that_fails_when_somebody_asks(caplog: pytest.LogCaptureFi
             await lost.send(Settled())
             assert await lost.ended()
         await until(lambda: coordinator.connections == 0)
-        assert "rooms.crashed" in caplog.text
+        assert "connection.crashed" in caplog.text
         store.broken = False
+        await until(lambda: len(store) == 0)
         tag = new_tag()
         async with await Client.connect(endpoint) as a, await Client.connect(endpoint) as b:
             for client in (a, b):
@@ -553,30 +562,32 @@ async def test_a_store_that_fails_when_somebody_asks(caplog: pytest.LogCaptureFi
                 await client.receive(Introduce)
 
 
-async def test_a_store_that_fails_at_a_deadline(caplog: pytest.LogCaptureFixture) -> None:
-    """What was due then is lost; what is due later is not, and a stop has its end."""
+async def test_a_store_that_fails_at_a_deadline(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was due then is done when the store is back, and a stop has its end."""
+    monkeypatch.setattr(_rooms, "STORE_RETRY", 0.1)
     store = FailingStore()
     limits = CoordinatorLimits(family_wait=0.1, drain=0.2)
     listen = [LOOPBACK, "[::1]:0"]
     async with Coordinator(listen, limits=limits, store=store) as coordinator:
-        for broken in (True, False):
-            tag = new_tag()
-            ipv4, ipv6 = coordinator.endpoints
-            async with await Client.connect(ipv4) as a, await Client.connect(ipv6) as b:
-                for client in (a, b):
-                    await client.send(join(tag, families=(Family.IPV4, Family.IPV6)))
-                    await client.receive(Welcome)
-                store.broken = broken
-                if broken:
-                    await until(lambda: "the store is away" in caplog.text)
-                    store.broken = False
-                else:
-                    await a.receive(Introduce)
-                    await b.receive(Introduce)
-                    store.broken = True
-                    with anyio.fail_after(limits.drain + _session.FAREWELL + 1):
-                        await coordinator.drain()
-                    assert coordinator.connections == 0
+        tag = new_tag()
+        ipv4, ipv6 = coordinator.endpoints
+        async with await Client.connect(ipv4) as a, await Client.connect(ipv6) as b:
+            for client in (a, b):
+                await client.send(join(tag, families=(Family.IPV4, Family.IPV6)))
+                await client.receive(Welcome)
+            store.broken = True
+            await until(lambda: "the store is away" in caplog.text)
+            await anyio.sleep(0.3)  # and once more
+            assert caplog.text.count("store.failed") == 1
+            store.broken = False
+            await a.receive(Introduce)
+            await b.receive(Introduce)
+            store.broken = True
+            with anyio.fail_after(limits.drain + _session.FAREWELL + 1):
+                await coordinator.drain()
+            assert coordinator.connections == 0
 
 
 # -- beginning and end -----------------------------------------------------------------------------
