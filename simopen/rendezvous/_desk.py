@@ -186,8 +186,11 @@ class Desk:
             self._planned = self.rooms.next_deadline()
             with anyio.CancelScope(deadline=self._planned):
                 await self._sooner.wait()
-            with self._guarded("rooms.crashed"):
-                self._carry_out(self.rooms.tick(anyio.current_time()))
+            self._look()
+
+    def _look(self) -> None:
+        with self._guarded("rooms.crashed"):
+            self._carry_out(self.rooms.tick(anyio.current_time()))
 
     async def drain(self) -> None:
         """Stop in order: dismiss who waits, give meetings their time, let last words leave.
@@ -199,6 +202,7 @@ class Desk:
             self._carry_out(self.rooms.drain(anyio.current_time()))
         with anyio.move_on_after(self.limits.drain):
             await self._drained.wait()
+        self._look()  # whichever of the two clocks has come first: who still meets is told
         for session in list(self._sessions.values()):
             session.hang_up(Ending.STOPPED)
         self._note_emptiness()

@@ -629,8 +629,8 @@ async def test_a_clean_stop() -> None:
 
 async def test_a_stop_does_not_wait_for_ever() -> None:
     """A meeting without an end is dismissed when the time for it is over."""
-    limits = CoordinatorLimits(drain=0.2)
-    async with Coordinator(LOOPBACK, limits=limits) as coordinator:
+    notes, limits = Notes(), CoordinatorLimits(drain=0.2)
+    async with Coordinator(LOOPBACK, limits=limits, metrics=notes) as coordinator:
         (endpoint,) = coordinator.endpoints
         tag = new_tag()
         async with (
@@ -644,6 +644,7 @@ async def test_a_stop_does_not_wait_for_ever() -> None:
             with anyio.fail_after(limits.drain + 1):
                 await coordinator.drain()
             assert coordinator.connections == 0
+            assert notes.told.count("hit drain") == 2
             for client in (a, b):
                 await client.receive(Introduce)
                 await client.receive(Bye)
