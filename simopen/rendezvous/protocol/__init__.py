@@ -34,7 +34,7 @@ endpoint there.
 - :mod:`._frames`: messages as bytes; the one door for bytes from the network.
 - :mod:`._client`: the client's end of one connection.
 - :mod:`._connection`: the coordinator's end of one connection.
-- :mod:`._rooms`, :mod:`._room`, :mod:`._actions`: the matching core.
+- :mod:`._rooms`, :mod:`._room`, :mod:`._actions`, :mod:`._answers`: the matching core.
 - :mod:`._timing`: when both fire; deadlines.
 - :mod:`._limits`: every limit, with unit, default and reason; :mod:`._quota`: per address.
 """

@@ -80,20 +80,18 @@ class Member:
         """Whether it was introduced, and has not joined again."""
         return self.state in (MemberState.MEETING, MemberState.RESTING)
 
-    def begin(self, join: Join, *, line: int, address: str, now: float) -> None:
+    def begin(self, join: Join, *, line: int, now: float) -> None:
         """Begin a round.
 
         Args:
             join: What begins it.
             line: The connection it came by.
-            address: Where the limits count that.
             now: When.
         """
         self.offer = join.offer
         self.round = join.round
         self.since = now
         self.line = line
-        self.address = address
         self.paths.clear()
         self.expected = set(join.families)
         self.probed = False

@@ -56,6 +56,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from ._actions import Action, Close, Hit, Paired, Path, Postponed, Reported, Send
+from ._answers import (
+    CROWDED,
+    OVERDUE,
+    REPLACED,
+    ROOM_FULL,
+    introduction,
+    rejected,
+    turned_away,
+)
 from ._connection import Asked
 from ._limits import LONGEST_ELAPSED, CoordinatorLimits, Limit
 from ._messages import (
@@ -65,13 +74,11 @@ from ._messages import (
     CoordinatorMessage,
     Error,
     Family,
-    Introduce,
     Join,
     Leave,
     Outcome,
     Probe,
     Probed,
-    Reject,
     Result,
     Seat,
     Settled,
@@ -80,22 +87,12 @@ from ._messages import (
 )
 from ._quota import Quota
 from ._room import Member, MemberState, MemoryStore, Room, RoomStore
-from ._timing import Timeouts, firing_delay
+from ._timing import Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 STORE_RETRY = 1.0  # seconds until what the store has raised at is tried again
-
-_REASONS = MappingProxyType(
-    {
-        Code.ROOM_FULL: "two others are in this room",
-        Code.ROOMS_FULL: "the coordinator has no room left",
-        Code.SEAT: "nobody in this room has that seat",
-        Code.STALE: "this seat has had an offer of this round or a later one",
-        Code.SHUTTING_DOWN: "the coordinator is stopping",
-    }
-)
 
 
 class _Place(NamedTuple):
@@ -213,54 +210,57 @@ class Rooms:
 
     def _join(self, connection: int, path: Path, join: Join, now: float) -> list[Action]:
         if self._draining:
-            return _reject(connection, Code.SHUTTING_DOWN)
+            return rejected(connection, Code.SHUTTING_DOWN)
         room = self._store.get(join.tag)
         if room is None:
             if len(self._store) >= self._limits.rooms:
-                return _reject(connection, Code.ROOMS_FULL, Limit.ROOMS)
+                return rejected(connection, Code.ROOMS_FULL, Limit.ROOMS)
             room = Room(join.tag)
         member = room.members.get(join.seat)
         if member is not None and not member.accepts(join):
-            return _reject(connection, Code.STALE)
+            return rejected(connection, Code.STALE)
         if member is None:
             state = room.place(queue=self._limits.queue)
             if isinstance(state, Limit):
-                return _reject(connection, Code.ROOM_FULL, state)
+                return rejected(connection, Code.ROOM_FULL, state)
             member = Member(join.seat, state)
-        if member.address != path.address and self._seats.is_full(path.address):
-            return _crowded(connection)
+        former, address = member.address, path.address
+        if former != address and self._seats.is_full(address):
+            return turned_away(connection, CROWDED, Limit.MEMBERS_PER_ADDRESS)
         room.members[join.seat] = member
-        return self._begin(room, member, connection, path, join, now)
+        member.address = address
+        actions = self._begin(room, member, connection, path, join, now)
+        self._seats.take(address)  # after what may raise
+        if former is not None:
+            self._seats.release(former)
+        return actions
 
     def _begin(
         self, room: Room, member: Member, connection: int, path: Path, join: Join, now: float
     ) -> list[Action]:
         self._meetings.discard((room.tag, member.seat))
         self._graces.discard((room.tag, member.seat))
-        former, older = member.address, member.lines
-        member.begin(join, line=connection, address=path.address, now=now)
+        older = member.lines
+        member.begin(join, line=connection, now=now)
         actions = self._seat(room, member, connection, path, now)
-        self._seats.take(path.address)
-        if former is not None:
-            self._seats.release(former)
-        return [*actions, *self._replace(older)]
+        return [*actions, *self._close(older, REPLACED)]
 
     def _attach(self, connection: int, path: Path, attach: Attach, now: float) -> list[Action]:
         found = self._find(attach.tag, attach.seat)
         if found is None:
-            return _reject(connection, Code.SEAT)
+            return rejected(connection, Code.SEAT)
         room, member = found
         old = member.paths.get(path.family)
         if old is not None and old[0] == member.line:
             text = f"the seat has joined over {path.family} itself"
-            return [Send(connection, Error(code=Code.UNEXPECTED, message=text)), Close(connection)]
-        replaced = [] if old is None else self._replace([old[0]])
+            return turned_away(connection, Error(code=Code.UNEXPECTED, message=text))
+        replaced = [] if old is None else self._close([old[0]], REPLACED)
         return [*self._seat(room, member, connection, path, now), *replaced]
 
     def _probe(self, connection: int, path: Path, probe: Probe, _now: float) -> list[Action]:
         found = self._find(probe.tag, probe.seat)
         if found is None:
-            return _reject(connection, Code.SEAT)
+            return rejected(connection, Code.SEAT)
         room, member = found
         if (known := member.paths.get(path.family)) is not None:
             member.note_probe(same=path.observed == known[1].observed)
@@ -325,8 +325,8 @@ class Rooms:
         room.meetings += 1
         waited = now - min(first.since, second.since)
         actions = [
-            _introduction(first, second, room.meetings),
-            _introduction(second, first, room.meetings),
+            introduction(first, second, room.meetings),
+            introduction(second, first, room.meetings),
             Paired(room.meetings, waited),
         ]
         for member in (first, second):
@@ -335,7 +335,7 @@ class Rooms:
             self._meetings.set((room.tag, member.seat), now)
         for member in room.queued():
             actions.append(Hit(Limit.MEMBERS_PER_ROOM))
-            actions += self._drop(room, member, now, farewell=_rejection(Code.ROOM_FULL))
+            actions += self._drop(room, member, now, farewell=ROOM_FULL)
         return actions
 
     # -- coming and going -------------------------------------------------------------------------
@@ -349,10 +349,6 @@ class Rooms:
         actions = [Send(connection, welcome), *self._match(room, now)]
         self._places[connection] = _Place(room.tag, member.seat, path.family)
         return actions
-
-    def _replace(self, lines: list[int]) -> list[Action]:
-        told = Error(code=Code.REPLACED, message="a newer connection of this seat took over")
-        return self._close(lines, told)
 
     def _close(self, lines: list[int], farewell: CoordinatorMessage | None) -> list[Action]:
         actions: list[Action] = []
@@ -430,8 +426,7 @@ class Rooms:
         found = self._find(tag, seat)
         if found is None or not found[1].is_between or (tag, seat) in self._meetings:
             return []
-        told = Error(code=Code.TIMEOUT, message="the meeting takes too long")
-        return [Hit(Limit.MEETING), *self._drop(*found, now, farewell=told)]
+        return [Hit(Limit.MEETING), *self._drop(*found, now, farewell=OVERDUE)]
 
     def _end_grace(self, tag: Tag, seat: Seat, now: float) -> list[Action]:
         found = self._find(tag, seat)
@@ -465,31 +460,3 @@ class Rooms:
         if room is None or seat not in room.members:
             return None
         return room, room.members[seat]
-
-
-def _introduction(own: Member, peer: Member, meeting: int) -> Action:
-    if own.line is None:
-        raise LookupError("a member without a connection cannot be introduced")
-    introduce = Introduce(
-        round=meeting,
-        delay=firing_delay(own.round_trip, peer.round_trip),
-        observed=peer.observed,
-        offer=peer.offer,
-        mapping=own.verdict,
-        peer_mapping=peer.verdict,
-    )
-    return Send(own.line, introduce)
-
-
-def _rejection(code: Code) -> Reject:
-    return Reject(code=code, message=_REASONS[code])
-
-
-def _crowded(connection: int) -> list[Action]:
-    told = Error(code=Code.RATE, message="too many members from your address")
-    return [Hit(Limit.MEMBERS_PER_ADDRESS), Send(connection, told), Close(connection)]
-
-
-def _reject(connection: int, code: Code, limit: Limit | None = None) -> list[Action]:
-    hits: list[Action] = [] if limit is None else [Hit(limit)]
-    return [*hits, Send(connection, _rejection(code)), Close(connection)]
