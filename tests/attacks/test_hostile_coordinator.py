@@ -40,7 +40,8 @@ from tests.attacks.victim import (
     keep_silent,
     spellings,
 )
-from tests.helpers import free_port
+from tests.helpers import free_port, silent_endpoint
+from tests.rendezvous.clients import until
 from tests.rendezvous.coordinators import (
     BROKEN,
     INVITE,
@@ -259,6 +260,35 @@ async def test_absurd_endpoints_are_fired_at_by_nobody() -> None:
             group.start_soon(one, observed)
 
 
+async def test_a_report_does_not_tell_what_refuses_from_what_is_silent() -> None:
+    """Nor from what hangs up: a coordinator learns no more than that there was no peer."""
+    outcomes: dict[str, list[Outcome]] = {}
+
+    async def hang_up(stream: SocketStream) -> None:
+        await stream.send_eof()
+
+    async def one(name: str, target: Endpoint) -> None:
+        async def say(guest: Guest) -> None:
+            await guest.welcome()
+            await guest.introduce(Peer().offer(), target)
+            said = await guest.stay()
+            outcomes[name] = [each.outcome for each in said if isinstance(each, Result)]
+
+        options = PunchOptions(rounds=1, round_time=0.3)
+        async with coordinator(say) as at:
+            with pytest.raises(PeerConnectError):
+                await Victim().call(rendezvous=url(at), options=options)
+            await until(lambda: name in outcomes)
+
+    with silent_endpoint() as silent:
+        async with serve_tcp(hang_up) as ending, anyio.create_task_group() as group:
+            group.start_soon(one, "refuses", Endpoint("127.0.0.1", free_port()))
+            group.start_soon(one, "is silent", Endpoint(*silent))
+            group.start_soon(one, "hangs up", ending)
+    assert set(map(tuple, outcomes.values())) == {(Outcome.FAILED,)}
+    assert len(outcomes) == 3
+
+
 # -- in the middle ---------------------------------------------------------------------------------
 
 
@@ -364,23 +394,29 @@ async def test_in_the_middle_no_part_of_the_proof_can_be_changed() -> None:
 
 
 async def test_all_that_a_coordinator_hears() -> None:
-    """No name of the room, no secret, no address of ours; offers that all look alike."""
+    """No room's name, no secret, no address of ours; nothing that two calls share but the tag."""
     invite = Invite.new("the canary's room")
-    heard, offers = bytearray(), list[bytes]()
+    heard, offers, seats = bytearray(), list[bytes](), set[bytes]()
 
     async def listen(stream: SocketStream) -> None:
         guest = Guest(Tap(stream, heard))
         await guest.welcome()
         offers.append(guest.join.offer)
+        seats.add(guest.join.seat)
         await guest.introduce(Peer(invite).offer(), f"127.0.0.1:{free_port()}")
         await guest.stay()
 
     async with serve_tcp(listen) as at:
-        await Victim().fails(
-            PeerConnectError, rendezvous=url(at), secret=invite, options=QUICK, local="127.0.0.1:0"
-        )
-    assert len(offers) == 2
-    assert len({offer[:SALT_LENGTH] for offer in offers}) == 2
+        for _ in range(2):
+            await Victim().fails(
+                PeerConnectError,
+                rendezvous=url(at),
+                secret=invite,
+                options=QUICK,
+                local="127.0.0.1:0",
+            )
+    assert len(seats) == 2
+    assert len({offer[:SALT_LENGTH] for offer in offers}) == 4
     assert {len(offer) for offer in offers} == {OFFER_LENGTH}
     keys = invite.group_keys()
     secrets = [invite.reveal()[-20:], invite.room, "127.0.0.1", *spellings(keys._prk)]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import anyio
 import pytest
 from anyio.abc import ByteStream, SocketStream
 
-from simopen import PunchOptions, secure_stream
+from simopen import AuthenticationError, PunchOptions, secure_stream
 from simopen.net._interfaces import host_addresses
 from simopen.security._handshake import HEAD
 from simopen.security._offer import SEALED_LENGTH
@@ -20,10 +21,12 @@ from tests.attacks.victim import (
     Victim,
     assert_carries,
     keep_silent,
+    open_tls,
+    open_tls_slowly,
     strangers_at,
 )
 from tests.helpers import free_port
-from tests.rendezvous.coordinators import INVITE, Guest, coordinator, serve_tcp, url
+from tests.rendezvous.coordinators import INVITE, STRANGER, Guest, coordinator, serve_tcp, url
 
 pytestmark = pytest.mark.anyio
 
@@ -70,6 +73,8 @@ async def test_a_stranger_costs_a_candidate(play: Play, *, leads: bool) -> None:
             await assert_carries(stream)
         (stranger,) = strangers
         stranger.assert_told_nothing()
+        if leads and play not in (open_tls, open_tls_slowly):
+            assert not stranger.heard  # a server waits to be spoken to
 
 
 async def test_strangers_everywhere_but_at_one_endpoint() -> None:
@@ -95,33 +100,36 @@ async def test_strangers_everywhere_but_at_one_endpoint() -> None:
 
 
 @pytest.mark.parametrize("leads", [True, False], ids=["as-server", "as-client"])
-@pytest.mark.parametrize("play", STRANGERS)
-async def test_a_stranger_costs_a_round(
-    play: Play, *, leads: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_stranger_costs_a_round(*, leads: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is but one endpoint, the friend is met at that very one in the next round."""
     for module in ("_round", "_proving"):  # a silent stranger has less time than in life
-        monkeypatch.setattr(f"simopen.{module}.PROOF_TIMEOUT", 0.4)
-    victim, friend, stranger = Victim(), Friend(leads=leads), Stranger(play)
-    friend.turn.set()
+        monkeypatch.setattr(f"simopen.{module}.PROOF_TIMEOUT", 0.6)
 
-    async def serve(stream: SocketStream) -> None:
-        await (stranger if friend.round == 1 else friend.play)(stream)
+    async def one(play: Play) -> None:
+        friend, stranger = Friend(leads=leads), Stranger(play)
+        friend.turn.set()
 
-    async with serve_tcp(serve) as endpoint:
+        async def serve(stream: SocketStream) -> None:
+            await (stranger if friend.round == 1 else friend.play)(stream)
 
-        async def say(guest: Guest) -> None:
-            await guest.welcome()
-            await friend.introduce(guest, endpoint, round_=guest.join.round)
-            await guest.stay()
+        async with serve_tcp(serve) as endpoint:
 
-        async with coordinator(say) as at:
-            options = PunchOptions(round_time=0.05)
-            stream = await victim.call(rendezvous=url(at), options=options)
-            assert stream.report.meeting is not None
-            assert stream.report.meeting.rounds >= 2
-            await assert_carries(stream)
-    stranger.assert_told_nothing()
+            async def say(guest: Guest) -> None:
+                await guest.welcome()
+                await friend.introduce(guest, endpoint, round_=guest.join.round)
+                await guest.stay()
+
+            async with coordinator(say) as at:
+                options = PunchOptions(round_time=0.05)
+                stream = await Victim().call(rendezvous=url(at), options=options)
+                assert stream.report.meeting is not None
+                assert stream.report.meeting.rounds >= 2, play
+                await assert_carries(stream)
+        stranger.assert_told_nothing()
+
+    async with anyio.create_task_group() as group:
+        for play in STRANGERS:
+            group.start_soon(one, play)
 
 
 # -- direct mode: there the sealed offer crosses the connection first -----------------------------
@@ -149,28 +157,41 @@ async def send_an_offer_of_noise(stranger: Stranger, stream: ByteStream) -> None
     await stranger.listen(stream)
 
 
-@pytest.mark.parametrize("play", [*STRANGERS, reflect, begin_an_offer, send_an_offer_of_noise])
-async def test_a_stranger_costs_a_lane(play: Play) -> None:
+async def use_an_old_secret(_: Stranger, stream: ByteStream) -> None:
+    """Be somebody who had the secret before it was renewed."""
+    with suppress(AuthenticationError):  # the other way round we are no friend either
+        await secure_stream(stream, secret=STRANGER)
+
+
+PLAYS = [*STRANGERS, reflect, begin_an_offer, send_an_offer_of_noise, use_an_old_secret]
+
+
+async def test_a_stranger_costs_a_lane() -> None:
     """All it gets is an offer that it cannot open; on the other lane the friend is met."""
-    victim, turn = Victim(), anyio.Event()
 
-    async def befriend(stream: SocketStream) -> None:
-        await turn.wait()
-        friend = await secure_stream(stream, secret=INVITE)
-        while True:
-            await friend.send(await friend.receive())
+    async def one(play: Play) -> None:
+        turn = anyio.Event()
 
-    async with (
-        strangers_at(1, play, "127.0.0.1") as (strangers, (first,)),
-        serve_tcp(befriend) as second,
-        anyio.create_task_group() as group,
-    ):
-        group.start_soon(after, strangers, turn)
-        stream = await victim.call(
-            remote=[str(first), str(second)], local=f"127.0.0.1:{free_port()}"
-        )
-        assert stream.report.remote == second
-        await assert_carries(stream)
-    (stranger,) = strangers
-    assert len(stranger.heard) <= stranger.connections * len(HEAD + bytes(SEALED_LENGTH))
-    assert not stranger.read
+        async def befriend(stream: SocketStream) -> None:
+            await turn.wait()
+            friend = await secure_stream(stream, secret=INVITE)
+            while True:
+                await friend.send(await friend.receive())
+
+        async with (
+            strangers_at(1, play, "127.0.0.1") as (strangers, (first,)),
+            serve_tcp(befriend) as second,
+            anyio.create_task_group() as group,
+        ):
+            group.start_soon(after, strangers, turn)
+            local = f"127.0.0.1:{free_port()}"
+            stream = await Victim().call(remote=[first, second], local=local)
+            assert stream.report.remote == second, play
+            await assert_carries(stream)
+        (stranger,) = strangers
+        assert len(stranger.heard) <= stranger.connections * len(HEAD + bytes(SEALED_LENGTH))
+        assert not stranger.read
+
+    async with anyio.create_task_group() as group:
+        for play in PLAYS:
+            group.start_soon(one, play)

@@ -24,7 +24,7 @@ from tests.rendezvous.coordinators import BROKEN, INVITE, Guest, Peer, serve_tcp
 
 SLACK = 15.0  # seconds that a busy machine may add to a call's own time
 MESSAGE = b"for your eyes only, my friend"
-GREETING = 1536  # bytes that whoever accepts a connection may see: one side's part in TLS
+GREETING = 1024  # bytes that whoever accepts a connection may get: one side's part in TLS
 
 E = TypeVar("E", bound=SimopenError)
 
