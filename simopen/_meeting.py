@@ -73,7 +73,7 @@ from .rendezvous._link import LinkError
 from .rendezvous._seat import Seat
 from .rendezvous.protocol import Code, Outcome
 from .security._certificate import Identity
-from .security._errors import SecurityError
+from .security._errors import SecurityError, UnableError
 from .security._handshake import SESSION_LENGTH
 from .security._keys import MODE_RENDEZVOUS, SALT_LENGTH, UNKEYED
 from .security._offer import OfferBody, seal_offer
@@ -144,6 +144,7 @@ class Meeting:
         self._last: PeerConnectError | None = None  # what became of the latest round
         self._unproven: list[SecurityError] = []  # in all rounds
         self._doubts: list[SecurityError] = []  # in the latest
+        self._unable: str | None = None  # what this host could not do in it
 
     async def run(self) -> PeerStream:
         """Meet the peer.
@@ -237,6 +238,7 @@ class Meeting:
 
     async def _try(self, round_: Round, group: TaskGroup) -> PeerStream | None:
         """What comes of a round: the stream, or None and why not."""
+        self._unable = None
         try:
             peer = round_.open_offer()
             candidates = round_.candidates(peer)
@@ -246,7 +248,7 @@ class Meeting:
             round_.unproven.append(error)
             reason = str(error)
         except LocalBindError as error:
-            reason = str(error)
+            self._unable = reason = error.strerror or str(error)
         except PeerConnectError as error:
             self._last = error
             reason = str(error)
@@ -255,6 +257,8 @@ class Meeting:
             return PeerStream(transport, report)
         self._unproven += round_.unproven
         self._doubts = round_.doubts
+        if self._doubts and isinstance(self._doubts[-1], UnableError):
+            self._unable = str(self._doubts[-1])
         self._announce(RoundFailed(at=self._elapsed(), round=round_.number, reason=reason))
         return None
 
@@ -322,6 +326,8 @@ class Meeting:
         if self._unproven:
             proof_kind, failure = authentication_error(self._unproven)
             return self._error(proof_kind, diagnosis.not_proven(self._report(), str(failure)))
+        if self._unable is not None:
+            return self._error(kind, diagnosis.unable(self._told, self._unable))
         if self._doubts:
             return self._error(kind, diagnosis.not_proven(self._report(), str(self._doubts[-1])))
         last = None if self._last is None else self._last.diagnosis

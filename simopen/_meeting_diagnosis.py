@@ -117,6 +117,23 @@ def rounds_failed(meeting: MeetingReport, last: Diagnosis | None) -> Diagnosis:
     )
 
 
+def unable(meeting: MeetingReport, reason: str) -> Diagnosis:
+    """Introduced, and this host could not do its part.
+
+    Args:
+        meeting: How far the call came.
+        reason: What could not be had, in words.
+    """
+    return Diagnosis(
+        cause=Cause.NOT_SENT,
+        tried=f"in {count(meeting.rounds, 'round')} through {meeting.rendezvous}",
+        came_back=reason,
+        explanation="This host could not open what the connection takes",
+        advice="See to that first: for too many open files close some, or raise the limit "
+        "(ulimit -n)",
+    )
+
+
 def not_proven(report: PunchReport, reason: str) -> Diagnosis:
     """Somebody was there who is not the peer.
 

@@ -23,6 +23,7 @@ from .security._errors import (
     ProofError,
     ReflectedError,
     SecurityError,
+    UnableError,
 )
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Prover:
             words = "no proof in the time allowed" if late else "the connection was closed"
             return self._doubt(lane, ProofError(words))
         except OSError as error:  # no descriptor left for the keys
-            return self._doubt(lane, ProofError(f"no proof can be made: {error.strerror}"))
+            return self._doubt(lane, UnableError(f"no proof can be made: {error.strerror}"))
         return Verdict.PROVEN
 
     def _doubt(self, lane: int, error: ProofError) -> Verdict:

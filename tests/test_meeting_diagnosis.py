@@ -41,6 +41,11 @@ SILENCE = diagnose(PUNCH)
         (words.no_candidate(MEETING), Cause.NO_CANDIDATE, ["below 1024", "same family"]),
         (words.rounds_failed(MEETING, None), Cause.TOO_SHORT, ["Allow more time"]),
         (
+            words.unable(MEETING, "no socket: Too many open files"),
+            Cause.NOT_SENT,
+            ["in 2 rounds through tls://meet.example", "Too many open files", "ulimit -n"],
+        ),
+        (
             words.rounds_failed(MEETING, SILENCE),
             SILENCE.cause,
             ["in 2 rounds through tls://meet.example sent 40 SYNs"],

@@ -22,7 +22,13 @@ from simopen import (
 from simopen._proving import MOST_LOSSES, Prover, authentication_error
 from simopen.net._executor import Verdict
 from simopen.security._certificate import Identity
-from simopen.security._errors import OfferError, ProofError, ReflectedError, WrongKeyError
+from simopen.security._errors import (
+    OfferError,
+    ProofError,
+    ReflectedError,
+    UnableError,
+    WrongKeyError,
+)
 from simopen.security._handshake import Handshake, exchange_offers
 from simopen.security._keys import MODE_DIRECT, GroupKeys
 from tests.helpers import no_socket_left
@@ -159,6 +165,7 @@ async def test_without_descriptors_there_is_no_proof() -> None:
     ours, theirs = pair()
     with ours, theirs:
         assert await judge(0, ours) is Verdict.LOST
+    assert isinstance(judge.doubts[0], UnableError)
     assert "Too many open files" in str(judge.doubts[0])
 
 

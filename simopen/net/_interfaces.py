@@ -25,10 +25,15 @@ _UNUSABLE = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 def host_addresses() -> list[str]:
     """The addresses of this host's interfaces, numeric and without zones, in the system's order.
 
-    An interface that is known to be down is left out, such as a bridge without anybody on it.
+    An interface that is known to be down is left out, such as a bridge without anybody on it. There
+    are none where the system does not tell, having no descriptor left.
     """
     found: dict[str, None] = {}
-    for adapter in ifaddr.get_adapters():
+    try:
+        adapters = list(ifaddr.get_adapters())
+    except OSError:
+        return []
+    for adapter in adapters:
         if _is_down(adapter.name):
             continue
         for each in adapter.ips:

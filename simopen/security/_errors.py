@@ -8,7 +8,8 @@
     │  ├ WrongKeyError            well-formed, but our secret does not open it
     │  └ ReflectedError           it is our own
     └ ProofError                  the peer did not prove the key in its offer
-       └ LateError                not in time; it may still be the peer
+       ├ LateError                not in time; it may still be the peer
+       └ UnableError              we cannot make our own proof
 
 No text holds a secret, nor any part or length of one, nor bytes that came from the network.
 """
@@ -45,3 +46,7 @@ class ProofError(SecurityError):
 
 class LateError(ProofError):
     """No proof in time. A stranger who is silent and a peer whose packets are lost look alike."""
+
+
+class UnableError(ProofError):
+    """Our own proof cannot be made: the system has no descriptor left for the keys."""

@@ -25,6 +25,16 @@ async def test_the_addresses_of_this_host() -> None:
         socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
 
 
+async def test_without_descriptors_no_address_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asking the system takes one; a call goes on without."""
+
+    def lack() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("ifaddr.get_adapters", lack)
+    assert host_addresses() == []
+
+
 async def test_one_port_in_both_families() -> None:
     """Any free port, and the same for each."""
     with no_socket_left():
