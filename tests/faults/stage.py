@@ -11,7 +11,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -127,22 +127,31 @@ class Coordinator:
 
 @asynccontextmanager
 async def coordinator(
-    host: lab.Host, *, port: int = PORT, **limits: float
+    host: lab.Host,
+    *,
+    port: int = PORT,
+    limits: Mapping[str, float] | None = None,
+    before: Sequence[str] = (),
 ) -> AsyncIterator[Coordinator]:
-    """A coordinator that does not listen yet."""
+    """A coordinator that does not listen yet; ``before`` is what runs its command."""
     command = [sys.executable, "-c", GATED, "coordinator", "--listen", f"0.0.0.0:{port}"]
-    for name, value in limits.items():
+    for name, value in (limits or {}).items():
         command += ["--limit", f"{name}={value}"]
+    command = [*before, *command]
     async with running(host, command, stderr=subprocess.DEVNULL) as process:
         yield Coordinator(process, host, port)
 
 
 @asynccontextmanager
 async def listening(
-    host: lab.Host, *, port: int = PORT, **limits: float
+    host: lab.Host,
+    *,
+    port: int = PORT,
+    limits: Mapping[str, float] | None = None,
+    before: Sequence[str] = (),
 ) -> AsyncIterator[Coordinator]:
     """A coordinator that listens."""
-    async with coordinator(host, port=port, **limits) as found:
+    async with coordinator(host, port=port, limits=limits, before=before) as found:
         await found.listen()
         yield found
 

@@ -94,7 +94,7 @@ async def test_stopped_in_mid_round(drain: float) -> None:
         a, b, server = net["a-syn"], net["b-syn"], net["server"]
         url = url_of(server)
         async with (
-            listening(server, drain=drain) as stopping,
+            listening(server, limits={"drain": drain}) as stopping,
             member(a, url, "room", "a", at="syn") as one,
             member(b, url, "room", "b", loop="trio") as two,
         ):

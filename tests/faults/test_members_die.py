@@ -28,7 +28,10 @@ def anyio_backend(request: pytest.FixtureRequest) -> object:
 async def test_killed_at_each_step() -> None:
     """The other one meets the successor; or it holds a stream that breaks, and others may meet."""
     steps = [step for step in STEPS if step != "start"]
-    async with lab.network(pairs(steps), seed=1) as net, listening(net["server"], grace=GRACE):
+    async with (
+        lab.network(pairs(steps), seed=1) as net,
+        listening(net["server"], limits={"grace": GRACE}),
+    ):
 
         async def play(step: str) -> dict[str, Any]:
             a, b, url = net[f"a-{step}"], net[f"b-{step}"], url_of(net["server"])
@@ -62,7 +65,10 @@ async def test_killed_at_each_step() -> None:
 async def test_vanished_while_waiting() -> None:
     """Who is gone without a word makes way when it has been silent for too long."""
     bearing = {"idle": IDLE, "grace": GRACE}
-    async with lab.network(homes(*"abc"), seed=1) as net, listening(net["server"], **bearing):
+    async with (
+        lab.network(homes(*"abc"), seed=1) as net,
+        listening(net["server"], limits=bearing),
+    ):
         url = url_of(net["server"])
         async with member(net["a"], url, "room", "vanished", at="welcomed") as vanished:
             await vanished.stopped()
