@@ -62,5 +62,5 @@ def _names() -> list[str]:
 def _read(path: Path) -> Topology:
     try:
         return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Topology)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # nesting; numbers too long for Python to read
         raise TopologyError(f"{path}: {error}") from error

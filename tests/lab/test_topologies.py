@@ -70,6 +70,8 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         ("seed = 7", "seed = 'x'", r"Expected `int`, got `str`"),
         ("seed = 7", "seed = ", "Invalid value"),
         ('"bob"', '"alice"', "called 'alice'"),
+        pytest.param("seed = 7", "seed = " + "[" * 3000, "recursion", id="nesting"),
+        pytest.param("seed = 7", "seed = " + "7" * 5000, "4300 digits", id="digits"),
     ],
 )
 def test_a_wrong_file_is_told_where(tmp_path: Path, before: str, after: str, words: str) -> None:
