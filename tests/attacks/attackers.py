@@ -187,20 +187,30 @@ def proxy_header(source: str, port: int = 40_000) -> bytes:
 # -- the members -----------------------------------------------------------------------------------
 
 
-async def meet(coordinator: Running, source: str = "127.0.0.2") -> float:
-    """Two members meet in a room of their own; returns how many seconds that took."""
+async def enter(client: Client, tag: bytes, *, measured: bool = False) -> None:
+    """Take a seat in a room; where a load balancer hides the round trip it is measured first."""
+    if measured:
+        await client.send(Pong(number=(await client.receive(Ping)).number))
+    await client.send(join(tag))
+    await client.receive(Welcome)
+
+
+async def meet(*members: Client) -> None:
+    """See to the end of it that those who have entered a room meet there."""
+    for client in members:
+        told = await client.receive(Introduce)
+        await client.send(Result(round=told.round, outcome=Outcome.OK, elapsed=0.1))
+        assert await client.ended()
+
+
+async def meeting(coordinator: Running, source: str = "127.0.0.2") -> float:
+    """Two members come, and meet in a room of their own; returns how many seconds that took."""
     began = time.monotonic()
     tag = new_tag()
     async with await coordinator.client(source) as a, await coordinator.client(source) as b:
         for client in (a, b):
-            if coordinator.proxied:  # the round trip is measured by a ping
-                await client.send(Pong(number=(await client.receive(Ping)).number))
-            await client.send(join(tag))
-            await client.receive(Welcome)
-        for client in (a, b):
-            told = await client.receive(Introduce)
-            await client.send(Result(round=told.round, outcome=Outcome.OK, elapsed=0.1))
-            assert await client.ended()
+            await enter(client, tag, measured=coordinator.proxied)
+        await meet(a, b)
     return time.monotonic() - began
 
 

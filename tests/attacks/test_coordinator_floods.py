@@ -35,8 +35,8 @@ from tests.attacks.attackers import (
     Running,
     half_close,
     last_word,
-    meet,
     meet_themselves,
+    meeting,
     proxy_header,
     running,
     sending,
@@ -181,7 +181,7 @@ async def meetings(coordinator: Running) -> list[float]:
     """How many seconds each of some meetings takes, with a pause after it."""
     times = []
     for _ in range(MEETINGS):
-        times.append(await meet(coordinator))
+        times.append(await meeting(coordinator))
         await anyio.sleep(0.05)
     return times
 
