@@ -124,6 +124,18 @@ async def many_addresses(scene: Scene) -> Any:
     return len(scene.coordinator._desk._admission._rates)
 
 
+async def seats_without_connections(scene: Scene) -> Any:
+    """A seat outlives its connection while its member meets; it counts all the same."""
+    for tag in (new_tag(), new_tag()):
+        for client in [await scene.member(tag) for _ in range(2)]:
+            await client.receive(Introduce)
+            await anyio.aclose_forcefully(client.stream)
+    await until(lambda: scene.coordinator.connections == 0)
+    client = await scene.offender()
+    await client.send(join(new_tag()))
+    return (await client.receive(Error)).code
+
+
 async def one_room_more(scene: Scene) -> Any:
     """The others have a room, and this one's first member another."""
     await scene.member()
@@ -200,6 +212,15 @@ async def no_attach(scene: Scene) -> Any:
     return [len((await client.receive(Introduce)).observed) for client in clients]
 
 
+async def a_meeting_without_end(scene: Scene) -> Any:
+    """Two who are introduced, never say how that ended, and are there all the time."""
+    tag = new_tag()
+    members = [await scene.member(tag) for _ in range(2)]
+    for client in members:
+        await client.receive(Introduce)
+    return [(await client.receive(Error)).code for client in members]
+
+
 async def vanishing_while_they_meet(scene: Scene) -> Any:
     """Seats that nobody comes back to are free again."""
     tag = new_tag()
@@ -263,6 +284,9 @@ OFFENCES = {
         limits={"connection_rate": 0, "connection_burst": 2},
     ),
     Limit.ADDRESSES: Offence(play=many_addresses, gets=3, limits={"addresses": 3}),
+    Limit.MEMBERS_PER_ADDRESS: Offence(
+        play=seats_without_connections, gets=Code.RATE, limits={"members_per_address": 4}
+    ),
     Limit.ROOMS: Offence(
         play=one_room_more, gets=Code.ROOMS_FULL, limits={"rooms": 2}, before=True
     ),
@@ -277,6 +301,9 @@ OFFENCES = {
         play=no_pong, gets=True, limits={"round_trip_wait": SHORT}, proxied=True
     ),
     Limit.FAMILY_WAIT: Offence(play=no_attach, gets=[1, 1], limits={"family_wait": SHORT}),
+    Limit.MEETING: Offence(
+        play=a_meeting_without_end, gets=[Code.TIMEOUT] * 2, limits={"meeting": 1}
+    ),
     Limit.GRACE: Offence(play=vanishing_while_they_meet, gets=0, limits={"grace": SHORT}),
     Limit.OUTBOX: Offence(
         play=reading_nothing,
@@ -285,6 +312,11 @@ OFFENCES = {
     ),
     Limit.FRAME: Offence(play=a_long_frame, gets=Code.MALFORMED),
 }
+
+
+def test_every_limit_is_hit() -> None:
+    """There is an offence for each; that of a stop is a test of its own, below."""
+    assert set(Limit) - set(OFFENCES) == {Limit.DRAIN}
 
 
 @pytest.fixture(autouse=True)
