@@ -114,5 +114,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_json(cls, line: bytes) -> Plan:
-        """Read a plan back from its line."""
+        """Read a plan back from its line.
+
+        Raises:
+            ValueError: It is no plan.
+        """
         return msgspec.json.decode(line, type=cls)
