@@ -68,6 +68,7 @@ def check(data: bytes) -> None:
     except WireError as error:
         text = str(error)
         assert _OURS.fullmatch(text), text
+        assert len(text) <= 200, text  # as an error's message may be
         assert (error.code is Code.VERSION) == text.startswith("version")
         return
     _check_bounds(message)

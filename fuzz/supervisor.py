@@ -6,8 +6,6 @@ same; a supervisor that writes nonsense has died, as far as its front is concern
 
 from __future__ import annotations
 
-import msgspec
-
 from simopen.lab import Site, Topology
 from simopen.lab._errors import LabUnavailable
 from simopen.lab._plan import Plan
@@ -37,8 +35,7 @@ def check(data: bytes) -> None:
     if how == _READY:
         try:
             access = read_ready(line, b"words")
-        except LabUnavailable as error:
-            assert str(error)
+        except LabUnavailable:
             return
         assert all(len(each.tables) == 2 for each in access.values())
     elif how == _ENDED:
@@ -46,7 +43,7 @@ def check(data: bytes) -> None:
     else:
         try:
             found = Plan.from_json(line)
-        except msgspec.DecodeError:
+        except ValueError:
             return
         assert Plan.from_json(found.to_json()) == found
         assert len(list(found.walk())) >= len(found.sites)
