@@ -14,6 +14,7 @@ reads its input as instructions.
     _targets   finds the targets
     _worker    one process: one target under libFuzzer, through atheris; never returns
     _campaign  runs workers: fuzzes, keeps the smallest corpus that reaches as much, records
+    _bugs      puts bugs into the decoders and sees them found: every invariant can fail
     __main__   the command line
 
 ``corpus/<target>/`` holds what reached something new. The suite runs each target over its corpus,

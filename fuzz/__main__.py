@@ -2,7 +2,8 @@
 
 Needs the dependency group ``fuzz`` (``pip install --group fuzz``) and a Python that atheris has a
 wheel for. Each target is one process after the other; the records are appended to
-``benchmarks/results/fuzz.jsonl``.
+``benchmarks/results/fuzz.jsonl``. With ``--bugs`` nothing is recorded: the decoders are broken one
+way each, and the targets have to find it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from fuzz import _campaign, _targets
+from fuzz import _bugs, _campaign, _targets
 
 EXECUTIONS = 10_000_000
 
@@ -25,6 +26,7 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="every target, one after the other")
     parser.add_argument("--executions", type=int, default=EXECUTIONS, help="inputs for each")
     parser.add_argument("--again", type=Path, metavar="FILE", help="try the bytes of one file")
+    parser.add_argument("--bugs", action="store_true", help="see that known bugs are found")
     arguments = parser.parse_args()
     chosen = _targets.names() if arguments.all else arguments.targets
     if not chosen or not set(chosen) <= set(_targets.names()):
@@ -33,6 +35,8 @@ def main() -> int:
         for name in chosen:
             _targets.load(name).check(arguments.again.read_bytes())
         return 0
+    if arguments.bugs:
+        return int(_bugs.missed(chosen) > 0)
     return max([fuzz(name, arguments.executions) for name in chosen])
 
 

@@ -43,6 +43,7 @@ SEEDS = (
     b'\0{"certificate":"\2","session":"\1","round":1,"candidates":[["192.0.2.1",4000]]}',
     b'\0{"certificate":"Y2Vy","session":"\1","round":4294967295,"more":{}}',
     b'\0{"certificate":"","session":"\1","round":0,"candidates":[["fe80::1%x",1],["",0]]}',
+    b'\1\0\x54{"certificate":"Y2Vy","session":"' + _FIELDS[b"\1"] + b'","round":1}',
     b"\1\0\2{}",
     b"\1\x07\xff{}",
     b"\1\0\1{}\0\0\1",
@@ -68,6 +69,10 @@ def check(data: bytes) -> None:
     assert how in (_TEXT, _PLAIN) or sealed == _GOOD
     assert own is None
     _check(body)
+    if how == _PLAIN:
+        end = 2 + int.from_bytes(rest[:2], "big")
+        assert end <= PLAIN_LENGTH
+        assert not any(rest[end:])
     if len(msgspec.json.encode(body)) <= PLAIN_LENGTH - 2:  # defaults are written out
         again = seal_offer(_KEYS, body, mode=MODE_RENDEZVOUS, room_tag=_TAG, salt=_OTHER_SALT)
         assert len(again) == SEALED_LENGTH
