@@ -135,14 +135,13 @@ class Room:
     meetings: int = 0
     counted: int = 0
 
-    @property
-    def waiting(self) -> int:
-        """How many have an offer that nobody was given yet, and a place."""
-        return sum(each.state is MemberState.WAITING for each in self.members.values())
-
     def seated(self) -> list[Member]:
         """Those who have a place, two at most."""
         return [each for each in self.members.values() if each.state is not MemberState.QUEUED]
+
+    def waiting(self) -> list[Member]:
+        """Those of them who have an offer that nobody was given yet."""
+        return [each for each in self.members.values() if each.state is MemberState.WAITING]
 
     def queued(self) -> list[Member]:
         """Those who have none yet."""
@@ -168,7 +167,7 @@ class Room:
 
     def pair(self) -> list[Member]:
         """The two who both wait, or nobody."""
-        waiting = [each for each in self.seated() if each.state is MemberState.WAITING]
+        waiting = self.waiting()
         return waiting if len(waiting) == MEMBERS_PER_ROOM else []
 
 

@@ -311,17 +311,17 @@ class Rooms:
         """Introduce whom there is to introduce, and keep the room as it is then."""
         pair = room.pair()
         actions: list[Action] = []
-        if pair and pair[0].may_meet(pair[1]):
-            actions = self._introduce(room, now)
-        elif pair and room.tag not in self._family_waits:
-            self._family_waits.set(room.tag, now)
-        if not room.pair():
+        if pair and not pair[0].may_meet(pair[1]):
+            if room.tag not in self._family_waits:
+                self._family_waits.set(room.tag, now)
+        else:
             self._family_waits.discard(room.tag)
+            actions = self._introduce(room, pair, now) if pair else []
         self._keep(room)
         return actions
 
-    def _introduce(self, room: Room, now: float) -> list[Action]:
-        first, second = room.pair()
+    def _introduce(self, room: Room, pair: list[Member], now: float) -> list[Action]:
+        first, second = pair
         room.meetings += 1
         waited = now - min(first.since, second.since)
         actions = [
@@ -416,9 +416,9 @@ class Rooms:
 
     def _end_family_wait(self, tag: Tag, now: float) -> list[Action]:
         room = self._store.get(tag)
-        if room is None or not room.pair():
+        if room is None or not (pair := room.pair()):
             return []
-        actions = [Hit(Limit.FAMILY_WAIT), *self._introduce(room, now)]
+        actions = [Hit(Limit.FAMILY_WAIT), *self._introduce(room, pair, now)]
         self._keep(room)
         return actions
 
@@ -437,7 +437,7 @@ class Rooms:
     # -- looking up and keeping -------------------------------------------------------------------
 
     def _keep(self, room: Room) -> None:
-        waiting = room.waiting
+        waiting = len(room.waiting())
         self._waiting += waiting - room.counted
         room.counted = waiting
         if room.members:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ._limits import LONGEST_DELAY
@@ -47,7 +48,7 @@ class Timeouts(Generic[K]):
             duration: Seconds from setting to falling due.
         """
         self._duration = duration
-        self._due: dict[K, float] = {}
+        self._due: OrderedDict[K, float] = OrderedDict()  # a dict finds its first slowly
 
     def __len__(self) -> int:
         return len(self._due)
