@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from simopen.rendezvous.protocol import Limit
 from tests.protections.table import FAULT, ROOT, Protection, attackers, load
 
 TABLE = load()
@@ -33,6 +34,17 @@ def test_names_are_unique() -> None:
 def test_every_attacker_meets_a_protection(attacker: str) -> None:
     """Each row of the threat model has a protection, whose test is seen to fail without it."""
     assert any(attacker.startswith(each.against) for each in TABLE)
+
+
+@pytest.mark.parametrize("limit", Limit)
+def test_every_limit_is_a_protection(limit: Limit) -> None:
+    """A limit of a coordinator, or a number of the protocol's, whose test fails without it."""
+    assert any(each.limit == limit for each in TABLE)
+
+
+def test_a_row_names_no_limit_that_there_is_not() -> None:
+    """A limit's name is the one that the metrics have."""
+    assert {each.limit for each in TABLE} - {None} <= set(Limit)
 
 
 def test_every_row_names_an_attacker() -> None:
