@@ -271,7 +271,7 @@ class Offence:
 OFFENCES = {
     Limit.CONNECTIONS: Offence(
         play=one_connection_too_many,
-        gets=Code.ROOMS_FULL,
+        gets=Code.BUSY,
         limits={"connections": 3},
         before=True,
     ),
