@@ -139,8 +139,10 @@ class Desk:
     async def _serve(self, session: Session) -> None:
         """One session's task: whatever happens in it, the others go on."""
         try:
-            await session.run()
-            self._lose(session)  # before its last words: from here on nobody is introduced to it
+            try:
+                await session.run()
+            finally:
+                self._lose(session)  # before its last words: nobody is introduced to it any more
             await session.farewell()
         except Exception:  # noqa: BLE001 - an error of ours costs one connection, not all
             session.ending = Ending.CRASHED
@@ -151,7 +153,7 @@ class Desk:
             if session.is_admitted:
                 self._admission.release(session.client.host)
             self._tell(self.metrics.ended, session.ending or Ending.STOPPED)
-            self._lose(session)
+            self._note_emptiness()
 
     def _lose(self, session: Session) -> None:
         with self._guarded("rooms.crashed"):

@@ -76,6 +76,11 @@ class Outbox:
             self._emptied = anyio.Event()
             self._spawn(self._send_pending)
 
+    @property
+    def is_sending(self) -> bool:
+        """Whether something still waits to leave."""
+        return self._emptied is not None
+
     async def emptied(self) -> None:
         """Wait until everything has left, or never will."""
         if self._emptied is not None:

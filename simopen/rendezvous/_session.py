@@ -17,6 +17,7 @@ ended, also when it was cancelled.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import socket
 import ssl
@@ -146,7 +147,7 @@ class Session:
         self._transport = Transport(sock)
         self._conversation: ServerConnection | None = None
         self._outbox: Outbox | None = None
-        self._scope: anyio.CancelScope | None = None  # while it talks
+        self._scope: anyio.CancelScope | None = None  # while it waits for the client
 
     # -- the task ----------------------------------------------------------------------------------
 
@@ -166,7 +167,11 @@ class Session:
 
     async def farewell(self) -> None:
         """Let what was sent leave, for a moment."""
-        if self._outbox is not None and self.ending is not Ending.UNREAD:
+        if (
+            self._outbox is not None
+            and self._outbox.is_sending
+            and self.ending is not Ending.UNREAD
+        ):
             with anyio.move_on_after(FAREWELL):
                 await self._outbox.emptied()
 
@@ -199,18 +204,15 @@ class Session:
 
     async def _greet(self) -> ByteStream | None:
         """Read the PROXY header, count the address, shake hands; None where that fails."""
+        tls = self._desk.tls()
+        if tls is None and not self._desk.proxied:
+            return self._transport if self._is_admissible(tls) else None
         failure = Ending.PROXY
         try:
             with anyio.CancelScope(deadline=self._accepted_at + self._desk.limits.handshake):
                 if self._desk.proxied:
                     await self._read_proxy_header()
-                tls = self._desk.tls()
-                self.is_admitted = self._desk.admit(self)
-                if not self.is_admitted:
-                    self.ending = Ending.REFUSED
-                    if tls is None:
-                        self._transport.send_now(encode_frame(TOO_MANY))
-                        self._desk.note(TOO_MANY)
+                if not self._is_admissible(tls):
                     return None
                 if tls is None:
                     return self._transport
@@ -223,6 +225,17 @@ class Session:
         except (ProxyError, *STREAM_ERRORS):
             self.ending = failure
         return None
+
+    def _is_admissible(self, tls: ssl.SSLContext | None) -> bool:
+        """Count the address; whoever is refused is told so where that takes no handshake."""
+        self.is_admitted = self._desk.admit(self)
+        if not self.is_admitted:
+            self.ending = Ending.REFUSED
+            if tls is None:
+                with contextlib.suppress(*STREAM_ERRORS):
+                    self._transport.send_now(encode_frame(TOO_MANY))
+                    self._desk.note(TOO_MANY)
+        return self.is_admitted
 
     async def _read_proxy_header(self) -> None:
         fixed = parse_fixed(await self._transport.receive_exactly(FIXED))
@@ -237,8 +250,8 @@ class Session:
         now = anyio.current_time()
         self._do(conversation.start(now), now)
         while self.ending is None:
-            with anyio.CancelScope(deadline=conversation.next_deadline()) as self._scope:
-                await self._read(stream, conversation, self._scope)
+            with anyio.CancelScope(deadline=conversation.next_deadline()) as scope:
+                await self._read(stream, conversation, scope)
             if self.ending is None:
                 now = anyio.current_time()
                 self._do(conversation.tick(now), now)
@@ -247,14 +260,19 @@ class Session:
         self, stream: ByteStream, conversation: ServerConnection, scope: anyio.CancelScope
     ) -> None:
         """Receive until the connection ends, or the scope's deadline cancels."""
-        while self.ending is None:
+        while True:
+            self._scope = scope
             try:
                 data = await stream.receive(RECEIVE)
             except STREAM_ERRORS:
-                self.ending = Ending.LEFT
+                self.ending = self.ending or Ending.LEFT
                 return
+            finally:
+                self._scope = None
             now = anyio.current_time()
             self._do(conversation.receive(data, now), now)
+            if self.ending is not None:
+                return
             scope.deadline = conversation.next_deadline()
 
     def _do(self, steps: list[Step], now: float) -> None:
