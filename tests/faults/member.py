@@ -134,6 +134,7 @@ async def meet(args: argparse.Namespace, stop: Stop) -> dict[str, Any]:
             local="0.0.0.0:0",
             timeout=args.timeout,
             on_event=on_event,
+            options=simopen.PunchOptions(round_time=args.round_time),
         )
     except simopen.SimopenError as error:
         took = time.monotonic() - began
@@ -166,6 +167,7 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("--at", choices=STEPS)
     parser.add_argument("--timeout", type=float)
+    parser.add_argument("--round-time", type=float)
     parser.add_argument("--loop", choices=["asyncio", "trio"], default="asyncio")
     args = parser.parse_args()
     stop = Stop(args.at)

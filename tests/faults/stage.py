@@ -20,7 +20,7 @@ import anyio
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from simopen import lab
+from simopen import PunchOptions, lab
 
 PORT = 7337
 # The command line itself, once it has been imported and somebody says so.
@@ -28,8 +28,9 @@ GATED = "import sys, simopen.cli._coordinator as _; from simopen.cli import main
 MEMBER = [sys.executable, str(Path(__file__).with_name("member.py"))]
 PATIENCE = 60.0  # seconds for what takes a few
 LINE_BYTES = 1 << 16
+ROUND_TIME = PunchOptions().round_time
 LINK = lab.Link(latency=0.005)
-AT_ONCE = 6  # pairs; more would only wait for a processor
+AT_ONCE = 10  # pairs; more would only wait for a processor
 
 Outcome = dict[str, Any]
 
@@ -78,11 +79,13 @@ async def member(  # noqa: PLR0913 - a process has many arguments
     *,
     at: str | None = None,
     timeout: float = PATIENCE,
+    round_time: float = ROUND_TIME,
     loop: str = "asyncio",
     env: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Member]:
     """A member in a host; killed at the end, if it is still there."""
     command = [*MEMBER, url, room, name, "--timeout", str(timeout), "--loop", loop]
+    command += ["--round-time", str(round_time)]
     command += [] if at is None else ["--at", at]
     async with running(host, command, env=env) as process:
         yield Member(process)
