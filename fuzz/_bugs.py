@@ -76,4 +76,4 @@ def _is_found(bug: Bug, copy: Path) -> bool:
         )
     finally:
         path.write_text(text)
-    return b"Uncaught Python exception" in ended.stderr
+    return b"Uncaught Python exception" in ended.stdout + ended.stderr

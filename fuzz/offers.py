@@ -39,11 +39,13 @@ _GOOD = seal_offer(
     _KEYS, OfferBody(b"cer", bytes(32), 1), mode=MODE_RENDEZVOUS, room_tag=_TAG, salt=_SALT
 )
 
+_BODY = b'{"certificate":"Y2Vy","session":"' + _FIELDS[_SESSION] + b'","round":1}'
+
 SEEDS = (
     b'\0{"certificate":"\2","session":"\1","round":1,"candidates":[["192.0.2.1",4000]]}',
     b'\0{"certificate":"Y2Vy","session":"\1","round":4294967295,"more":{}}',
     b'\0{"certificate":"","session":"\1","round":0,"candidates":[["fe80::1%x",1],["",0]]}',
-    b'\1\0\x54{"certificate":"Y2Vy","session":"' + _FIELDS[b"\1"] + b'","round":1}',
+    b"\1\0" + bytes((len(_BODY),)) + _BODY,
     b"\1\0\2{}",
     b"\1\x07\xff{}",
     b"\1\0\1{}\0\0\1",
