@@ -18,7 +18,7 @@ import pytest
 
 import simopen
 from simopen import _round
-from simopen.rendezvous import _seat, _tls_files, _url
+from simopen.rendezvous import _health, _seat, _tls_files, _url
 from simopen.rendezvous._candidates import LEAST_PORT, MOST_OFFERED
 from simopen.rendezvous._files import files_for
 from simopen.rendezvous.protocol import _limits
@@ -30,7 +30,13 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 RENDEZVOUS = (ROOT / "docs" / "rendezvous.md").read_text()
 SECURITY = (ROOT / "docs" / "security.md").read_text()
-PAGES = {"README.md": README, "rendezvous.md": RENDEZVOUS, "security.md": SECURITY}
+OPERATING = (ROOT / "docs" / "operating.md").read_text()
+PAGES = {
+    "README.md": README,
+    "rendezvous.md": RENDEZVOUS,
+    "security.md": SECURITY,
+    "operating.md": OPERATING,
+}
 
 OPTIONS = simopen.PunchOptions()
 LIMITS = simopen.CoordinatorLimits()
@@ -46,9 +52,20 @@ NUMBERS = [
     (RENDEZVOUS, f"given up within {_seat.FIRST_PATIENCE:g} seconds where it refuses"),
     (RENDEZVOUS, f"at most {_seat.AGAIN_LONGEST:g} seconds apart"),
     (RENDEZVOUS, f"each wait up to {_seat.AGAIN_SPREAD:.0%} shorter".replace("%", " %")),
-    (RENDEZVOUS, f"looked at every {_tls_files.LOOK_INTERVAL:g} seconds"),
+    (OPERATING, f"looked at every {_tls_files.LOOK_INTERVAL:g} seconds"),
     (RENDEZVOUS, f"have {LIMITS.drain:g} seconds (`drain`)"),
-    (RENDEZVOUS, f"LimitNOFILE={files_for(LIMITS.connections)}"),
+    (OPERATING, f"LimitNOFILE={files_for(LIMITS.connections)}"),
+    (OPERATING, f"nofile={files_for(LIMITS.connections)}:{files_for(LIMITS.connections)}"),
+    (OPERATING, f"{files_for(0)} are for the rest"),
+    (OPERATING, f"for the default of {LIMITS.connections:,}"),
+    (OPERATING, f"`--limit connections=50000` it has to be {files_for(50_000)}"),
+    (OPERATING, f"have {LIMITS.drain:g} seconds (`drain`)"),
+    (OPERATING, f"at most {_seat.AGAIN_LONGEST:g} seconds apart"),
+    (OPERATING, f"the pings' {_limits.LONGEST_PING_INTERVAL:g} seconds"),
+    (OPERATING, f"not finished ({_limits.LARGEST_FRAME // 1024} KiB)"),
+    (OPERATING, f"is not read ({LIMITS.outbox // 1024} KiB)"),
+    (OPERATING, f"takes {_health.AT_ONCE} requests at once"),
+    (OPERATING, f"{_url.DEFAULT_PORT} for joins and {_url.DEFAULT_PORT + 1} for probes"),
     (SECURITY, f"a port below {LEAST_PORT}"),
     (SECURITY, f"on a port from {LEAST_PORT} up"),
     (SECURITY, f"by up to {_limits.LONGEST_DELAY:g} seconds"),
@@ -78,7 +95,7 @@ def test_the_calls_shown_can_be_made(page: str) -> None:
         and isinstance(node.func.value, ast.Name)
         and node.func.value.id == "simopen"
     ]
-    assert calls or page == "security.md"
+    assert calls or page in ("security.md", "operating.md")
     for name, call in calls:
         keywords = {each.arg: ... for each in call.keywords if each.arg is not None}
         inspect.signature(getattr(simopen, name)).bind(*call.args, **keywords)
