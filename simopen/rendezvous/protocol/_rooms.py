@@ -437,13 +437,12 @@ class Rooms:
     # -- looking up and keeping -------------------------------------------------------------------
 
     def _keep(self, room: Room) -> None:
-        waiting = len(room.waiting())
-        self._waiting += waiting - room.counted
-        room.counted = waiting
+        former, room.counted = room.counted, len(room.waiting())
         if room.members:
             self._store.put(room)
         else:
             self._store.discard(room.tag)
+        self._waiting += room.counted - former  # after what may raise
 
     def _room(self, tag: Tag) -> Room:
         room = self._store.get(tag)

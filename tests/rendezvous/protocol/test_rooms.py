@@ -597,15 +597,22 @@ def test_unknown_connections_mean_nothing() -> None:
 
 
 class Store(MemoryStore):
-    """Cannot be reached while it is away."""
+    """Cannot be reached while it is away, nor written to while it is full."""
 
     away = False
+    full = False
 
     def get(self, tag: bytes) -> Room | None:
         """The room of that tag, or None."""
         if self.away:
             raise ConnectionError("the store is away")
         return super().get(tag)
+
+    def put(self, room: Room) -> None:
+        """Keep a room, new or changed."""
+        if self.full:
+            raise OSError("the store is full")
+        super().put(room)
 
 
 class StoredDesk(Desk):
@@ -672,6 +679,20 @@ def test_what_has_changed_meanwhile_is_not_done() -> None:
     assert desk.rooms.members == 2
     desk.lose(again)
     assert desk.rooms.next_deadline() == desk.now + LIMITS.grace
+
+
+def test_a_join_that_cannot_be_kept() -> None:
+    """It was never there: no seat, no address and no place counts it."""
+    desk = StoredDesk()
+    desk.store.full = True
+    with pytest.raises(OSError, match="full"):
+        desk.ask(join(1), path(1))
+    assert desk.rooms.members == desk.rooms.waiting == len(desk.rooms._places) == 0
+    desk.store.full = False
+    first = desk.ask(join(1), path(1))
+    assert (desk.rooms.members, desk.rooms.waiting) == (1, 1)
+    desk.lose(first)
+    assert desk.rooms.members == desk.rooms.waiting == 0
 
 
 def test_a_room_that_the_store_has_lost() -> None:
