@@ -205,7 +205,7 @@ async def test_a_herd_does_not_come_back_in_step(monkeypatch: pytest.MonkeyPatch
             with pytest.raises(LinkError):
                 await seat.introduced(group)
 
-    monkeypatch.setattr(_seat, "FIRST_PATIENCE", 0.05)
+    monkeypatch.setattr(_seat, "FIRST_PATIENCE", 0.5)
     async with anyio.create_task_group() as group:
         for notes in herd:
             group.start_soon(one, Endpoint("127.0.0.1", free_port()), notes)
