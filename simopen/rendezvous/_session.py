@@ -112,8 +112,8 @@ class Session:
     """
 
     __slots__ = (
-        "_accepted_at", "_conversation", "_desk", "_is_proxied", "_outbox", "_probing", "_scope",
-        "_transport", "client", "ending", "is_admitted", "number",
+        "_accepted_at", "_conversation", "_desk", "_is_proxied", "_outbox", "_path", "_probing",
+        "_scope", "_transport", "client", "ending", "is_admitted", "number",
     )  # fmt: skip
 
     def __init__(
@@ -144,6 +144,7 @@ class Session:
         self._probing = probing
         self._accepted_at = now
         self._is_proxied = False
+        self._path: Path | None = None
         self._transport = Transport(sock)
         self._conversation: ServerConnection | None = None
         self._outbox: Outbox | None = None
@@ -184,7 +185,12 @@ class Session:
     # -- for the desk ------------------------------------------------------------------------------
 
     def path(self) -> Path:
-        """How the client is seen."""
+        """How the client is seen, as of its first request."""
+        if self._path is None:
+            self._path = self._look()
+        return self._path
+
+    def _look(self) -> Path:
         host = self.client.host.partition("%")[0]
         family = Family.IPV6 if ":" in host else Family.IPV4
         return Path(family, str(Endpoint(host, self.client.port)), self._round_trip())

@@ -1,17 +1,21 @@
-"""What the rooms are told of a connection, and what they ask for: plain values."""
+"""What the rooms are told of a connection, and what they ask for: plain values.
+
+Structs of msgspec rather than dataclasses: a frozen one is made in a third of the time, and each
+meeting makes a dozen.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+import msgspec
 
 from ._limits import Limit
 from ._messages import CoordinatorMessage, Family, Outcome
 from ._quota import counted_address
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(msgspec.Struct, frozen=True):
     """How a client is seen over one connection.
 
     Attributes:
@@ -31,23 +35,20 @@ class Path:
         return counted_address(self.observed.rpartition(":")[0].strip("[]"))
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     """Send a message on a connection, after what was sent before."""
 
     connection: int
     message: CoordinatorMessage
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(msgspec.Struct, frozen=True):
     """Close a connection when what was sent before has left; the rooms have forgotten it."""
 
     connection: int
 
 
-@dataclass(frozen=True, slots=True)
-class Paired:
+class Paired(msgspec.Struct, frozen=True):
     """For the metrics: two members have been introduced.
 
     Attributes:
@@ -59,8 +60,7 @@ class Paired:
     waited: float
 
 
-@dataclass(frozen=True, slots=True)
-class Reported:
+class Reported(msgspec.Struct, frozen=True):
     """For the metrics: a member has told how its round ended.
 
     Attributes:
@@ -72,8 +72,7 @@ class Reported:
     elapsed: float
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(msgspec.Struct, frozen=True):
     """For the metrics: a limit has been hit.
 
     Attributes:
@@ -83,8 +82,7 @@ class Hit:
     limit: Limit
 
 
-@dataclass(frozen=True, slots=True)
-class Postponed:
+class Postponed(msgspec.Struct, frozen=True):
     """For the log: the store has raised; what was to be done will be tried again.
 
     Attributes:

@@ -41,9 +41,10 @@ from __future__ import annotations
 
 import enum
 import math
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
 
 from ._actions import Hit
 from ._frames import CLIENT_MESSAGES, FrameReader, WireError
@@ -93,22 +94,19 @@ SERVER_TRANSITIONS: Mapping[tuple[ServerState, type[Asked]], ServerState] = Mapp
 _UNPROVEN = (ServerState.NEW, ServerState.PROBING)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """Give this to the rooms."""
 
     message: Asked
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """Send this on the connection."""
 
     message: CoordinatorMessage
 
 
-@dataclass(frozen=True, slots=True)
-class Hangup:
+class Hangup(msgspec.Struct, frozen=True):
     """Close the connection when what was to be sent has left; then tell the rooms it is lost."""
 
 
