@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import signal
 import sys
@@ -28,9 +27,6 @@ from simopen.rendezvous.protocol import CoordinatorLimits
 
 LOOPBACK = "127.0.0.1"  # where metrics go that name no host
 OFF = "off"
-# When the garbage collector looks (gc.set_threshold). Python's own numbers are for programs with
-# less: what thousands of members keep is looked at again and again, and it holds no garbage.
-GARBAGE = (100_000, 50, 100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +46,6 @@ class Settings:
 def serve(settings: Settings) -> int:
     """Run the command; returns its exit code."""
     _configure_log(json=settings.json)
-    gc.set_threshold(*GARBAGE)
     limits = _limits(settings.limits)
     coordinator = Coordinator(
         settings.listen.split(","),

@@ -180,6 +180,7 @@ class Session:
         """Close the connection at once."""
         if self._conversation is not None:
             self._conversation.end()
+        self._outbox = None  # which knows us: what is left would wait for the garbage collector
         self._transport.close()
 
     # -- for the desk ------------------------------------------------------------------------------
