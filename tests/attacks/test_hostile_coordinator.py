@@ -27,7 +27,15 @@ from simopen import (
     WrongSecretError,
 )
 from simopen._endpoints import MAX_PORT
-from simopen.rendezvous.protocol import Introduce, Outcome, Ping, Result, Welcome, encode_frame
+from simopen.rendezvous.protocol import (
+    Introduce,
+    Message,
+    Outcome,
+    Ping,
+    Result,
+    Welcome,
+    encode_frame,
+)
 from simopen.rendezvous.protocol._messages import OFFER_LENGTH
 from simopen.security._keys import SALT_LENGTH
 from tests.attacks.victim import (
@@ -141,10 +149,13 @@ async def test_an_offer_whose_end_is_lost(cut: int) -> None:
     assert (victim.syns, reached) == (0, 0)
 
 
-def frame(changes: dict[str, object], *, without: str = "") -> bytes:
-    """An introduction, changed."""
-    message = Introduce(round=1, delay=0.0, observed=("127.0.0.1:50000",), offer=Peer().offer())
-    fields = json.loads(encode_frame(message)[4:]) | changes
+WELCOME = Welcome(observed="127.0.0.1:50000", idle=60)
+INTRODUCE = Introduce(round=1, delay=0.0, observed=("127.0.0.1:50000",), offer=Peer().offer())
+
+
+def frame(changes: dict[str, object], *, of: Message = INTRODUCE, without: str = "") -> bytes:
+    """A message, changed."""
+    fields = json.loads(encode_frame(of)[4:]) | changes
     fields.pop(without, None)
     text = json.dumps(fields).encode()
     return len(text).to_bytes(4, "big") + text
@@ -173,7 +184,6 @@ MALFORMED = {
     "nested": len(NESTED).to_bytes(4, "big") + NESTED,
     "no-utf-8": b'\0\0\0\4"\xff\xff"',
     "no-frame": b"\x7f\xff\xff\xff{",
-    "five-probe-ports": frame({"type": "welcome", "idle": 60, "probe": [1024] * 5}),
     "of-another-kind": frame({"type": "fire-at-will"}),
 }
 
@@ -191,6 +201,31 @@ async def test_an_introduction_that_is_none(introduction: bytes) -> None:
     async with coordinator(say) as at:
         await victim.fails(RemoteProtocolError, rendezvous=url(at))
     assert victim.syns == 0
+
+
+UNWELCOME: dict[str, dict[str, object]] = {
+    "five-probe-ports": {"probe": [50001, 50002, 50003, 50004, 50005]},
+    "no-port": {"probe": [0]},
+    "a-name-observed": {"observed": "victim.example:50000"},
+    "silence-for-a-day": {"idle": 86400},
+    "no-time-at-all": {"idle": 0},
+    "another-version": {"v": 2},
+}
+
+
+@pytest.mark.parametrize("changes", UNWELCOME.values(), ids=UNWELCOME)
+async def test_a_welcome_that_is_none(changes: dict[str, object]) -> None:
+    """Likewise, and nothing more is sent to the coordinator either."""
+    victim = Victim()
+
+    async def say(guest: Guest) -> None:
+        await guest.receive()
+        await guest.stream.send(frame(changes, of=WELCOME))
+        await guest.stay()
+
+    async with coordinator(say) as at:
+        await victim.fails(RemoteProtocolError, rendezvous=url(at))
+    assert not any(isinstance(event, RendezvousJoined) for event in victim.events)
 
 
 async def test_an_introduction_cut_in_two() -> None:
@@ -443,7 +478,7 @@ async def test_a_coordinator_that_only_talks() -> None:
 @pytest.mark.parametrize("before", [0, 4, 40])
 async def test_a_coordinator_whose_welcome_never_ends(before: int) -> None:
     """A byte now and then is no welcome; the call ends in its time."""
-    victim, welcome = Victim(), encode_frame(Welcome(observed="127.0.0.1:5000", idle=60))
+    victim, welcome = Victim(), encode_frame(WELCOME)
 
     async def drip(guest: Guest) -> None:
         await guest.receive()

@@ -99,7 +99,7 @@ async def test_a_coordinator_outside_points_at_nobody_inside(tmp_path: Path) -> 
     """Not at the neighbour, the host itself or a carrier's network: no SYN but to itself."""
     async with network(tmp_path / "wire.pcapng") as net:
         inside = [net["neighbour"].ipv4, net["client"].ipv4, "127.0.0.1", "10.9.9.9", "100.64.0.1"]
-        ended = await deceive(net, [f"{host}:50000" for host in inside])
+        ended = await deceive(net, [f"{host}:50000" for host in inside], round_time=0.1)
         sent = await syns(net, "client", Direction.OUTBOUND)
         assert ended == ("NO_CANDIDATE", DEFAULTS.rounds)
         assert set(sent) == {(net["server"].ipv4, PORT)}
