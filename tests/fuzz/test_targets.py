@@ -81,12 +81,3 @@ def test_every_target_has_a_bug_that_it_finds() -> None:
         text = (_targets.FOLDER.parent / bug.file).read_text()
         assert text.count(bug.old) == 1, bug
         assert bug.new not in (bug.old, text)
-
-
-def test_the_shortest_are_kept() -> None:
-    """A corpus has the shortest files, as many and as large as it may be."""
-    many = [(size, f"{size}") for size in range(100, 0, -1)]
-    assert _campaign.shortest(many) == [f"{size}" for size in range(1, _campaign.MOST_FILES + 1)]
-    large = [(_campaign.MOST_BYTES // 2, name) for name in "abc"]
-    assert _campaign.shortest(large) == ["a", "b"]
-    assert _campaign.shortest([]) == []
