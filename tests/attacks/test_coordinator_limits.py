@@ -403,3 +403,18 @@ async def test_one_connection_of_a_seat_for_each_family() -> None:
             await client.receive(Welcome)
         await until(lambda: coordinator.connections == 2)
         assert hits.endings == {"hung_up": 19}
+
+
+async def test_last_words_to_who_does_not_read() -> None:
+    """They are given a moment to leave; then the connection is closed, read or not."""
+    hits = Hits()
+    limits = CoordinatorLimits(message_rate=0, message_burst=15_000, outbox=1_000_000)
+    async with Coordinator(LOOPBACK, limits=limits, metrics=hits) as coordinator:
+        async with Client(await anyio.connect_tcp(*coordinator.endpoints[0])) as client:
+            with contextlib.suppress(anyio.BrokenResourceError):
+                for _ in range(60):
+                    await client.send(*[Ping(number=1)] * 250)
+                await client.send(Ping(number=1))
+            await until(lambda: coordinator.connections == 0)
+        assert hits.limits[Limit.MESSAGE_RATE] == 1
+        assert hits.endings == {"hung_up": 1}

@@ -114,7 +114,10 @@ async def test_a_request_without_end() -> None:
         await anyio.connect_tcp(*running.health_endpoints[0]) as stream,
     ):
         await stream.send(b"GET / HTTP/1.1\r\n" + bytes(_health.LONGEST_REQUEST))
-        with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
+        with (
+            anyio.fail_after(_health.PATIENCE / 2),
+            pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)),
+        ):
             await stream.receive()
 
 
