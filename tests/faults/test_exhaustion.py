@@ -43,7 +43,8 @@ time.sleep(60)
 # Run a command with a disk of one page, which is full, and its log there.
 FULL = 'mount -t tmpfs -o size=4k none "$0" && head -c 4096 /dev/zero >"$0/filler" && '
 ON_FULL_DISK = ["unshare", "--mount", "sh", "-c", FULL + 'exec "$@"']
-LOG_ON_FULL_DISK = ["unshare", "--mount", "sh", "-c", FULL + 'exec "$@" --no-json 2>"$0/log"']
+IN_WORDS = 'exec "$@" --log-format console 2>"$0/log"'
+LOG_ON_FULL_DISK = ["unshare", "--mount", "sh", "-c", FULL + IN_WORDS]
 LOG_TO_FILE = ["sh", "-c", 'exec "$@" 2>"$0"']
 
 
