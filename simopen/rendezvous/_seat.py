@@ -81,6 +81,7 @@ class Seat:
         self._on_lost = on_lost
         self._joins = 0
         self._rounds = 0
+        self._tries = 0
         self._ever_welcomed = False
         self._began = time.monotonic()
 
@@ -124,6 +125,7 @@ class Seat:
             await previous.closed()
         berth = Berth(wanted, required=self._local is not None)
         self._link = link = Link(self._rendezvous, berth, self._make_join)
+        self._tries += 1
         group.start_soon(link.run)
         try:
             await link.welcomed()
@@ -147,7 +149,9 @@ class Seat:
     async def _pause(self, end: LinkError, wait: float) -> None:
         """Wait before the coordinator is tried again, where that may help."""
         gone = time.monotonic() - self._began
-        there = self._ever_welcomed or end.code is Code.BUSY
+        # Connected at the first try, and not welcomed: our address may have changed in between.
+        cut_off = self._tries == 1 and self._joins > 0
+        there = self._ever_welcomed or cut_off or end.code is Code.BUSY
         never = not there and gone + wait > FIRST_PATIENCE
         if end.malformed or end.code in _HOPELESS or never:
             raise end

@@ -25,9 +25,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.lab, pytest.mark.usefixtures("requi
 
 IDLE = 2.0  # seconds until a silent connection to the coordinator is given up
 LAN, TWIN = "192.168.77.0/24", "192.168.77.7"
-# Not before the coordinator has been heard of: it would be one that was never reached. Not after
-# TLS: the peer may hold the stream by then, which cannot move.
-STEPS = ("joined", "welcomed", "introduced", "syn", "open")
+# Not after TLS: the peer may hold the stream by then, which cannot move.
+STEPS = ("connected", "joined", "welcomed", "introduced", "syn", "open")
 CASES = [f"{what}-{step}" for what in ("host", "router") for step in STEPS]
 
 

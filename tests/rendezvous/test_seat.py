@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import anyio
 import pytest
@@ -249,6 +249,26 @@ async def test_patience_with_a_coordinator_that_was_never_reached(
     assert "refused" in caught.value.words
     assert 0.05 < time.monotonic() - began < 1
     assert notes.waits[:3] == [0.01, 0.02, 0.04]
+
+
+@pytest.mark.parametrize("cut_off", [1, 2])
+async def test_a_first_connection_that_is_cut_off(
+    cut_off: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way to the coordinator may have changed in between: once more, and no oftener."""
+    monkeypatch.setattr(_seat, "FIRST_PATIENCE", 0.0)
+    notes, tries = Notes(), 0
+
+    async def script(guest: Guest) -> None:
+        nonlocal tries
+        tries += 1
+        if tries > cut_off:
+            await introduce(guest)
+
+    async with coordinator(script) as at, seated(at, notes) as (seat, group):
+        with pytest.raises(LinkError) if cut_off == 2 else nullcontext():
+            await seat.introduced(group)
+    assert tries == 2
 
 
 async def test_patience_with_a_busy_coordinator(monkeypatch: pytest.MonkeyPatch) -> None:
