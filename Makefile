@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test quick protections lint format typecheck demo bench bench-full clean
+.PHONY: help setup test quick protections fuzz lint format typecheck demo bench bench-full clean
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ quick: $(READY)  ## the tests without the lab
 
 protections: $(READY)  ## takes out each protection and sees its tests fail; minutes
 	$(BIN)/python -m tests.protections
+
+fuzz: $(READY)  ## ten million inputs for every decoder, guided by coverage; takes hours
+	$(BIN)/pip install --quiet --disable-pip-version-check --group fuzz
+	$(BIN)/python -m fuzz --all
 
 lint: $(READY)  ## style and formatting
 	$(BIN)/ruff check
