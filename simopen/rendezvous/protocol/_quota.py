@@ -33,7 +33,7 @@ class Quota:
         Args:
             limit: For each address.
         """
-        self.total = 0
+        self.total: int = 0
         self._limit = limit
         self._counts: dict[str, int] = {}
 
