@@ -68,14 +68,17 @@ def serve(settings: Settings) -> int:
 
 
 async def _serve(coordinator: Coordinator, settings: Settings) -> int:
-    with anyio.open_signal_receiver(signal.SIGHUP, signal.SIGTERM, signal.SIGINT) as signals:
+    with (
+        anyio.open_signal_receiver(signal.SIGHUP, signal.SIGTERM, signal.SIGINT) as signals,
+        _systemd.Manager() as manager,
+    ):
         async with coordinator:
             _announce(coordinator, settings)
             async with anyio.create_task_group() as group:
-                group.start_soon(_systemd.keep_alive)
-                _systemd.notify(_systemd.READY)
+                group.start_soon(manager.keep_alive)
+                manager.notify(_systemd.READY)
                 last = await _until_stopped(coordinator, signals)
-                _systemd.notify(_systemd.STOPPING)
+                manager.notify(_systemd.STOPPING)
                 group.start_soon(_second_thoughts, signals, group.cancel_scope)
                 await coordinator.drain()
                 group.cancel_scope.cancel()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 import socket
@@ -61,11 +62,26 @@ def test_a_stopped_loop_is_not_alive(manager: socket.socket) -> None:
             process.kill()
 
 
+def test_alive_without_descriptors(manager: socket.socket) -> None:
+    """A loop that turns is not taken for one that hangs where the process can open nothing more."""
+    told = {"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "300000"}
+    with subprocess.Popen(COMMAND, env=os.environ | told, stderr=subprocess.DEVNULL) as process:
+        try:
+            while manager.recv(100) != _systemd.ALIVE:
+                pass
+            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (3, 1024))
+            manager.settimeout(3)
+            assert [manager.recv(100) for _ in range(5)] == [_systemd.ALIVE] * 5
+        finally:
+            process.kill()
+
+
 @pytest.mark.parametrize("where", ["", "/nowhere/notify", "@simopen-nobody"])
 def test_nobody_to_tell(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     """Without systemd, or where it cannot be reached, nothing happens."""
     monkeypatch.setenv("NOTIFY_SOCKET", where)
-    _systemd.notify(_systemd.READY)
+    with _systemd.Manager() as manager:
+        manager.notify(_systemd.READY)
 
 
 def test_an_abstract_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,16 +90,17 @@ def test_an_abstract_name(monkeypatch: pytest.MonkeyPatch) -> None:
         sock.bind(f"\0simopen-test-{os.getpid()}")
         sock.settimeout(PATIENCE)
         monkeypatch.setenv("NOTIFY_SOCKET", f"@simopen-test-{os.getpid()}")
-        _systemd.notify(_systemd.READY)
+        with _systemd.Manager() as manager:
+            manager.notify(_systemd.READY)
         assert sock.recv(100) == _systemd.READY
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("allowed", [None, "", "soon"])
+@pytest.mark.parametrize("allowed", [None, "", "soon", "0"])
 async def test_without_a_watchdog(monkeypatch: pytest.MonkeyPatch, allowed: str | None) -> None:
     """Nobody waits for a sign of life, and none is given."""
     monkeypatch.delenv("WATCHDOG_USEC", raising=False)
     if allowed is not None:
         monkeypatch.setenv("WATCHDOG_USEC", allowed)
-    with anyio.fail_after(PATIENCE):
-        await _systemd.keep_alive()
+    with anyio.fail_after(PATIENCE), _systemd.Manager() as manager:
+        await manager.keep_alive()
