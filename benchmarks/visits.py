@@ -7,6 +7,7 @@ and leaves nothing open. :data:`VISITS` has them all, with how often each comes.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import secrets
 import socket
@@ -99,16 +100,18 @@ class Visitor:
 
     async def hear_end(self) -> None:
         """Read until the coordinator hangs up, which it must."""
-        with anyio.fail_after(PATIENCE):
-            try:
-                while True:
-                    await self._stream.receive()
-            except ENDED:
-                pass
+        await end_of(self._stream)
 
     def reset_at_the_end(self) -> None:
         """Close by RST."""
         self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+
+
+async def end_of(stream: ByteStream) -> None:
+    """Read until a stream ends; never within :data:`ENDED`'s reach, as a TimeoutError is one."""
+    with anyio.fail_after(PATIENCE), contextlib.suppress(*ENDED):
+        while True:
+            await stream.receive()
 
 
 @asynccontextmanager
@@ -286,12 +289,7 @@ async def fall_silent(door: Door, _: random.Random) -> None:
 async def say_nothing(door: Door, _: random.Random) -> None:
     """Connect, and that is all; where there is TLS, not even that."""
     async with await anyio.connect_tcp("127.0.0.1", door.port) as stream:
-        with anyio.fail_after(PATIENCE):
-            try:
-                while True:
-                    await stream.receive()
-            except ENDED:
-                pass
+        await end_of(stream)
 
 
 async def drip(door: Door, chances: random.Random) -> None:
@@ -312,33 +310,26 @@ async def talk_garbage(door: Door, chances: random.Random) -> None:
     garbage = chances.randbytes(chances.randint(4, 20_000))
     if chances.random() < 0.5:  # noqa: PLR2004 - a coin
         async with await anyio.connect_tcp("127.0.0.1", door.port) as stream:
-            try:
+            with contextlib.suppress(*ENDED):
                 await stream.send(garbage)
-                with anyio.fail_after(PATIENCE):
-                    while True:
-                        await stream.receive()
-            except ENDED:
-                return
+            await end_of(stream)
+        return
     async with enter(door) as visitor:
         if chances.random() < 0.5:  # noqa: PLR2004 - a coin
             await take_seat(visitor, join(secrets.token_bytes(32)))
-        try:
+        with contextlib.suppress(*ENDED):
             await visitor.write((8193).to_bytes(4) + garbage)
-            await visitor.hear_end()
-        except ENDED:
-            pass
+        await visitor.hear_end()
 
 
 async def flood(door: Door, _: random.Random) -> None:
     """Send more messages than may be, and read none of the answers."""
     async with enter(door) as visitor:
         await take_seat(visitor, join(secrets.token_bytes(32)))
-        try:
+        with contextlib.suppress(*ENDED):
             for number in range(200):
                 await visitor.say(Ping(number=number))
-            await visitor.hear_end()
-        except ENDED:
-            pass
+        await visitor.hear_end()
 
 
 Visit = Callable[[Door, random.Random], Coroutine[object, object, None]]
