@@ -29,7 +29,7 @@ from anyio.abc import TaskGroup
 from simopen._endpoints import Endpoint
 
 from ._admission import Admission
-from ._log import Throttle, log
+from ._log import COMPLAINT_INTERVAL, Throttle, log
 from ._metrics import Metrics
 from ._session import FAREWELL, Ending, Session
 from ._tls_files import CertificateFiles
@@ -52,8 +52,6 @@ from .protocol import (
     Welcome,
     encode_frame,
 )
-
-COMPLAINT_INTERVAL = 60.0  # seconds between two lines on the same failing part
 
 _BUSY = Reject(code=Code.BUSY, message="it is busy: try again in a moment")
 
@@ -144,9 +142,9 @@ class Desk:
             finally:
                 self._lose(session)  # before its last words: nobody is introduced to it any more
             await session.farewell()
-        except Exception:  # noqa: BLE001 - an error of ours costs one connection, not all
+        except Exception as error:  # noqa: BLE001 - an error of ours costs one connection, not all
             session.ending = Ending.CRASHED
-            log.exception("connection.crashed")
+            self._complain("connection.crashed", error, type(error).__name__)
         finally:
             session.close()
             del self._sessions[session.number]

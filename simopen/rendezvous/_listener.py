@@ -24,7 +24,7 @@ from simopen._errors import LocalBindError
 from simopen.net._addresses import endpoint_of
 from simopen.net._sockets import close
 
-from ._log import log
+from ._log import COMPLAINT_INTERVAL, Throttle, log
 
 BACKLOG = 4096  # connections; what a herd of clients that comes back at once needs (or somaxconn)
 BATCH = 64  # connections accepted before other tasks have a turn
@@ -61,6 +61,7 @@ async def accept_forever(listener: socket.socket, on_connection: OnConnection) -
         on_connection: Takes each connection, which is its to close, and the client's endpoint.
             Where it raises ``OSError`` the connection is closed and no more comes of it.
     """
+    complaints = Throttle(COMPLAINT_INTERVAL)
     while True:
         await anyio.wait_readable(listener)
         try:
@@ -72,7 +73,8 @@ async def accept_forever(listener: socket.socket, on_connection: OnConnection) -
             if error.errno in _LISTENER_LOST:
                 raise
             if error.errno in _EXHAUSTED:
-                log.error("accept.exhausted", reason=os.strerror(error.errno), pause=PAUSE)
+                if complaints.allows(error.errno, anyio.current_time()):
+                    log.error("accept.exhausted", reason=os.strerror(error.errno), pause=PAUSE)
                 await anyio.sleep(PAUSE)
             # else the network's: the client had gone before it was accepted (accept(2))
 

@@ -12,6 +12,7 @@ from collections.abc import Hashable
 import structlog
 
 LOGGER = "simopen.coordinator"
+COMPLAINT_INTERVAL = 60.0  # seconds between two lines on the same thing that goes on failing
 
 # Ready before it is needed: the first line may be that there are no descriptors left, and then
 # nothing can be imported.

@@ -77,7 +77,9 @@ async def test_a_name_without_address() -> None:
         await listen([Endpoint("name.invalid", 0)])
 
 
-async def test_descriptors_exhausted(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_descriptors_exhausted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """Without a descriptor accepting pauses, does not spin or end, and then goes on."""
     tries = 0
     accept = _listener._accept
@@ -100,6 +102,7 @@ async def test_descriptors_exhausted(monkeypatch: pytest.MonkeyPatch) -> None:
                 await anyio.sleep(2.5 * _listener.PAUSE)
                 assert not accepted
                 assert 2 <= tries <= 4
+                assert caplog.text.count("accept.exhausted") == 1  # and not with every try
             await until(lambda: accepted)
             group.cancel_scope.cancel()
     accepted.pop().close()

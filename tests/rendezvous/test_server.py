@@ -562,6 +562,20 @@ async def test_a_store_that_fails_when_somebody_asks(
                 await client.receive(Introduce)
 
 
+async def test_a_store_that_is_away_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Everybody who asks meanwhile is lost, and one line says so."""
+    store = FailingStore()
+    store.broken = True
+    notes = Notes()
+    async with Coordinator(LOOPBACK, store=store, metrics=notes) as coordinator:
+        (endpoint,) = coordinator.endpoints
+        for _ in range(3):
+            async with await Client.connect(endpoint) as client:
+                await client.send(join(new_tag()))
+                assert await client.ended()
+    assert caplog.text.count("connection.crashed") == 1
+
+
 async def test_a_store_that_fails_at_a_deadline(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
