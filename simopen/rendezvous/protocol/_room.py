@@ -38,7 +38,6 @@ class Member:
         verdict: Whether its NAT maps one port to one endpoint, by the last round with a probe.
         probed: Whether this round has had one.
         meeting: The round of its last introduction.
-        address: Where the limits count it; None before its first join.
     """
 
     seat: Seat
@@ -52,7 +51,6 @@ class Member:
     verdict: Verdict = Verdict.UNKNOWN
     probed: bool = False
     meeting: int = 0
-    address: str | None = None
 
     @property
     def lines(self) -> list[int]:

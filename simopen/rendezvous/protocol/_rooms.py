@@ -130,6 +130,7 @@ class Rooms:
         self._store: RoomStore = MemoryStore() if store is None else store
         self._places: dict[int, _Place] = {}
         self._seats = Quota(limits.members_per_address)
+        self._counted: dict[tuple[Tag, Seat], str] = {}  # under which address a seat is
         self._waiting = 0
         self._family_waits: Timeouts[Tag] = Timeouts(limits.family_wait)
         self._meetings: Timeouts[tuple[Tag, Seat]] = Timeouts(limits.meeting)
@@ -224,15 +225,14 @@ class Rooms:
             if isinstance(state, Limit):
                 return rejected(connection, Code.ROOM_FULL, state)
             member = Member(join.seat, state)
-        former, address = member.address, path.address
-        if former != address and self._seats.is_full(address):
+        key, address = (join.tag, join.seat), path.address
+        if self._counted.get(key) != address and self._seats.is_full(address):
             return turned_away(connection, CROWDED, Limit.MEMBERS_PER_ADDRESS)
         room.members[join.seat] = member
-        member.address = address
         actions = self._begin(room, member, connection, path, join, now)
-        self._seats.take(address)  # after what may raise
-        if former is not None:
-            self._seats.release(former)
+        self._uncount(key)  # after what may raise
+        self._counted[key] = address
+        self._seats.take(address)
         return actions
 
     def _begin(
@@ -366,8 +366,7 @@ class Rooms:
         actions = self._match(room, now)
         self._meetings.discard((room.tag, member.seat))
         self._graces.discard((room.tag, member.seat))
-        if member.address is not None:
-            self._seats.release(member.address)
+        self._uncount((room.tag, member.seat))
         return [*actions, *self._close(member.lines, farewell)]
 
     def _dismiss(self, now: float, *, every: bool) -> list[Action]:
@@ -444,18 +443,19 @@ class Rooms:
             self._store.discard(room.tag)
         self._waiting += room.counted - former  # after what may raise
 
-    def _room(self, tag: Tag) -> Room:
-        room = self._store.get(tag)
-        if room is None:
-            raise LookupError("the store has lost a room")
-        return room
+    def _uncount(self, key: tuple[Tag, Seat]) -> None:
+        if (address := self._counted.pop(key, None)) is not None:
+            self._seats.release(address)
 
     def _at(self, place: _Place) -> tuple[Room, Member]:
-        room = self._room(place.tag)
-        return room, room.members[place.seat]
+        found = self._find(place.tag, place.seat)
+        if found is None:
+            raise LookupError("the store has lost a seat")
+        return found
 
     def _find(self, tag: Tag, seat: Seat) -> tuple[Room, Member] | None:
         room = self._store.get(tag)
         if room is None or seat not in room.members:
+            self._uncount((tag, seat))  # what the store has lost has no place here either
             return None
         return room, room.members[seat]

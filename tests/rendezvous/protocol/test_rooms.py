@@ -696,13 +696,41 @@ def test_a_join_that_cannot_be_kept() -> None:
 
 
 def test_a_room_that_the_store_has_lost() -> None:
-    """Nothing is tried again for it."""
+    """Nothing is tried again for it, and nobody who was in it is counted any more."""
     desk = StoredDesk()
-    desk.lose(desk.meeting()[0])
+    first, second = desk.meeting()
+    desk.lose(first)
     desk.store.discard(TEA)
+    desk.lose(second)
     desk.tick(LIMITS.meeting)
     assert desk.actions == []
     assert desk.rooms.next_deadline() == math.inf
+    assert desk.rooms.members == 0
+
+
+def test_a_seat_that_the_store_has_lost() -> None:
+    """Who asks from it is told nothing, and the error does not name it."""
+    desk = StoredDesk()
+    first, _ = desk.meeting()
+    room = desk.store.get(TEA)
+    assert room is not None
+    room.members.clear()
+    with pytest.raises(LookupError, match="the store has lost a seat"):
+        desk.ask(Settled(), by=first)
+
+
+def test_a_join_that_cannot_be_kept_beside_somebody() -> None:
+    """Where the store gives out its own rooms it has come in, uncounted; then it goes like that."""
+    desk = StoredDesk()
+    first = desk.ask(join(1), path(1))
+    desk.store.full = True
+    with pytest.raises(OSError, match="full"):
+        desk.ask(join(2), path(1))
+    desk.store.full = False
+    desk.tick(LIMITS.meeting)
+    assert desk.postponed() == 0
+    assert desk.rooms.members == 0
+    desk.lose(first)
 
 
 # -- stopping -------------------------------------------------------------------------------------

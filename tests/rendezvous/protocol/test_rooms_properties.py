@@ -279,11 +279,20 @@ class AnyClients(RuleBasedStateMachine):
     @invariant()
     def counts_are_exact(self) -> None:
         """Who waits, and how many seats each address has, never more than it may."""
-        rooms = self.store._rooms.values()
-        members = [member for room in rooms for member in room.members.values()]
-        waiting = [each for each in members if each.state is MemberState.WAITING]
+        members = {
+            (room.tag, member.seat): member
+            for room in self.store._rooms.values()
+            for member in room.members.values()
+        }
+        waiting = [each for each in members.values() if each.state is MemberState.WAITING]
         assert self.rooms.waiting == len(waiting)
-        addresses = Counter(each.address for each in members)
+        counted = self.rooms._counted
+        assert counted.keys() == members.keys()
+        for key, member in members.items():
+            if member.line is not None:
+                seen = [path for line, path in member.paths.values() if line == member.line]
+                assert [path.address for path in seen] == [counted[key]]
+        addresses = Counter(counted.values())
         assert self.rooms._seats._counts == addresses
         assert all(count <= self.limits.members_per_address for count in addresses.values())
 
