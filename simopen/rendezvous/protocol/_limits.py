@@ -115,8 +115,8 @@ class CoordinatorLimits:
         if not 1 <= self.idle <= 3600:  # noqa: PLR2004  # what a welcome can carry
             raise ValueError(f"idle must be 1 to 3600 seconds, not {self.idle!r}")
         for name in (
-            *("connections", "connection_burst", "addresses", "members_per_address"),
-            *("rooms", "message_burst", "meeting"),
+            *("connections", "connections_per_address", "connection_burst", "addresses"),
+            *("members_per_address", "rooms", "message_burst", "meeting"),
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)!r}")
