@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from benchmarks.servers import free_port, parse_metrics, running
+from benchmarks.servers import QUIET, free_port, parse_metrics, running
 
 LISTEN = (
     "import signal, socket, sys\n"
@@ -35,6 +39,20 @@ def test_a_server_is_watched_and_gone_in_the_end() -> None:
             assert "stopped" in (status / "status").read_text()
         server.quiet_cpu()
     assert not status.exists()
+
+
+def test_a_server_that_only_does_not_get_on_has_work_left() -> None:
+    """While it is kept from its CPU its clock stands still too, and it is not taken for idle."""
+    port = free_port()
+    with running([sys.executable, "-c", LISTEN, str(port)], port) as server:
+        server.quiet_cpu()
+        began = time.monotonic()
+        os.kill(server.pid, signal.SIGSTOP)
+        goes_on = threading.Timer(10 * QUIET, os.kill, (server.pid, signal.SIGCONT))
+        goes_on.start()
+        server.quiet_cpu()
+        assert time.monotonic() > began + 10 * QUIET
+        goes_on.join()
 
 
 def test_a_server_that_does_not_come_up() -> None:
