@@ -74,6 +74,8 @@ def _is_found(bug: Bug, copy: Path) -> bool:
             check=False,
             timeout=LONGEST,
         )
+    except subprocess.TimeoutExpired:
+        return False
     finally:
         path.write_text(text)
     return b"Uncaught Python exception" in ended.stdout + ended.stderr

@@ -158,7 +158,7 @@ class Talk:
         """What holds at every moment."""
         assert self.client.ended == self.over
         due = self.client.next_deadline()
-        assert due == math.inf if self.over else due - self.now <= LONGEST_PING_INTERVAL
+        assert due == math.inf if self.over else due <= self.now + LONGEST_PING_INTERVAL
         for message in self.reader.feed(self.client.data_to_send()):
             if not isinstance(message, Ping | Pong):
                 self.server = SERVER_TRANSITIONS[self.server, type(message)]

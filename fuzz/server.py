@@ -13,6 +13,7 @@ has left nothing is left.
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 from simopen.rendezvous.protocol import (
     CLIENT_TRANSITIONS,
@@ -44,7 +45,8 @@ from tests.rendezvous.protocol.makers import MILK, attach, framed, join, path, p
 
 LONGEST = 24
 
-_LIMITS = CoordinatorLimits(rooms=2, message_burst=8)
+_LIMITS = CoordinatorLimits(rooms=2, message_burst=8, members_per_address=2)
+_ADDRESSES = 3  # that connections come from in turn, of each family
 _SEATS = (1, 2, 3)
 _MOST_MEMBERS = _LIMITS.rooms * (2 + _LIMITS.queue)
 
@@ -100,7 +102,7 @@ class Line:
     def __init__(self, number: int, how: int, now: float) -> None:
         self.number = number
         family = Family.IPV6 if how & 1 else Family.IPV4
-        self.seen = path(number % 9, family=family, round_trip=0.1 if how & 2 else None)
+        self.seen = path(number % _ADDRESSES, family=family, round_trip=0.1 if how & 2 else None)
         self.probing = bool(how & 4)
         self.connection = ServerConnection(
             _LIMITS, now=now, probing=self.probing, measuring=bool(how & 8)
@@ -191,7 +193,9 @@ class Coordinator:
     def check(self) -> None:
         """What holds at every moment."""
         assert self.rooms.rooms <= _LIMITS.rooms
-        assert self.rooms.members <= _MOST_MEMBERS
+        assert 0 <= self.rooms.waiting <= self.rooms.members <= _MOST_MEMBERS
+        held = Counter(self.rooms._counted.values())
+        assert all(count <= _LIMITS.members_per_address for count in held.values())
         assert set(self.rooms._places) <= set(self.lines)
         for line in self.lines.values():
             assert line.asked or self.now < line.prove_by
@@ -203,6 +207,7 @@ class Coordinator:
                 self.close(line)
         self.waits(_LIMITS.grace)
         assert self.rooms.rooms == self.rooms.members == len(self.rooms._places) == 0
+        assert self.rooms.waiting == len(self.rooms._counted) == 0
 
 
 def check(data: bytes) -> None:

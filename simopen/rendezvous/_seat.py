@@ -44,6 +44,8 @@ AGAIN_LONGEST = 5.0  # seconds; each wait doubles up to this
 AGAIN_SPREAD = 0.5  # part of each wait that chance may take off it
 
 _ANY = (Endpoint("0.0.0.0", 0), Endpoint("::", 0))  # noqa: S104 - the kernel chooses the source
+# What only a coordinator that is there says: it has none to spare, or the way there loses too much.
+_PASSING = (Code.BUSY, Code.TIMEOUT)
 # What trying again does not help against.
 _HOPELESS = (Code.ROOM_FULL, Code.VERSION, Code.MALFORMED, Code.UNEXPECTED)
 
@@ -151,7 +153,7 @@ class Seat:
         gone = time.monotonic() - self._began
         # Connected at the first try, and not welcomed: our address may have changed in between.
         cut_off = self._tries == 1 and self._joins > 0
-        there = self._ever_welcomed or cut_off or end.code is Code.BUSY
+        there = self._ever_welcomed or cut_off or end.code in _PASSING
         never = not there and gone + wait > FIRST_PATIENCE
         if end.malformed or end.code in _HOPELESS or never:
             raise end

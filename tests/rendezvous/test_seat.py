@@ -14,7 +14,7 @@ from simopen import Endpoint, LocalBindError, Rendezvous
 from simopen.rendezvous import _seat
 from simopen.rendezvous._link import Link, LinkError
 from simopen.rendezvous._seat import Seat
-from simopen.rendezvous.protocol import Bye, Code, Introduced, Outcome, Reject, Result
+from simopen.rendezvous.protocol import Bye, Code, Error, Introduced, Outcome, Reject, Result
 from tests.helpers import free_port, no_socket_left
 from tests.rendezvous.clients import OFFER, PATIENCE, new_tag, until
 from tests.rendezvous.coordinators import Guest, Script, coordinator, url
@@ -271,8 +271,17 @@ async def test_a_first_connection_that_is_cut_off(
     assert tries == 2
 
 
-async def test_patience_with_a_busy_coordinator(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is there: the call alone says for how long it is worth asking."""
+@pytest.mark.parametrize(
+    "word",
+    [
+        Reject(code=Code.BUSY, message="it is busy"),
+        Error(code=Code.TIMEOUT, message="no request came"),
+    ],
+)
+async def test_patience_with_a_coordinator_that_is_there(
+    word: Reject | Error, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is busy, or our join was lost too often: the call alone says how long to go on asking."""
     monkeypatch.setattr(_seat, "FIRST_PATIENCE", 0.0)
     notes, tries = Notes(), 0
 
@@ -280,13 +289,13 @@ async def test_patience_with_a_busy_coordinator(monkeypatch: pytest.MonkeyPatch)
         nonlocal tries
         tries += 1
         if tries <= 3:
-            await guest.send(Reject(code=Code.BUSY, message="it is busy"))
+            await guest.send(word)
             await guest.stay()
         else:
             await introduce(guest)
 
     await rounds(script, notes, 1)
-    assert [reason for reason, _ in notes.lost] == ["it is busy"] * 3
+    assert [reason for reason, _ in notes.lost] == [word.message] * 3
 
 
 @pytest.mark.parametrize(
