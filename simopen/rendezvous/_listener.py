@@ -25,6 +25,7 @@ from simopen.net._addresses import endpoint_of
 from simopen.net._sockets import close
 
 from ._log import COMPLAINT_INTERVAL, Throttle, log
+from ._transport import set_options
 
 BACKLOG = 4096  # connections; what a herd of clients that comes back at once needs (or somaxconn)
 BATCH = 64  # connections accepted before other tasks have a turn
@@ -115,6 +116,7 @@ def _listener(
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:  # families are observed apart
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        set_options(sock)
         sock.bind(address)
         sock.listen(BACKLOG)
     except OSError as error:

@@ -25,6 +25,9 @@ LARGEST_RECEIVE = 16384  # bytes; a TLS record, or two of the longest messages
 # pings included, is acknowledged within this or the connection ends (RFC 5482).
 USER_TIMEOUT = 20_000
 
+# From the listener by what it accepts (tcp(7)): five system calls less for each connection.
+OPTIONS_ARE_INHERITED = sys.platform == "linux"
+
 # Seconds. Only for what has nothing to ping with yet; members are pinged by the protocol.
 KEEPALIVE_IDLE = 30
 KEEPALIVE_INTERVAL = 10
@@ -39,7 +42,9 @@ class Transport(ByteStream):
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        set_options(sock)
+        sock.setblocking(False)
+        if not OPTIONS_ARE_INHERITED:
+            set_options(sock)
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
@@ -132,8 +137,7 @@ class Transport(ByteStream):
 
 
 def set_options(sock: socket.socket) -> None:
-    """Set the options of an accepted socket."""
-    sock.setblocking(False)
+    """Set the options of an accepted socket, or of the listener that they are inherited from."""
     # An introduction is one small write, and its moment is what it is about.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -15,7 +15,7 @@ import anyio
 import pytest
 
 from simopen import Endpoint
-from simopen.rendezvous import _transport
+from simopen.rendezvous import _listener, _transport
 from simopen.rendezvous._metrics import Metrics
 from simopen.rendezvous._server import Coordinator
 from simopen.rendezvous.protocol import (
@@ -328,7 +328,7 @@ def _small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
         set_options(sock)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # the least that there is
 
-    monkeypatch.setattr(_transport, "set_options", set_small)
+    monkeypatch.setattr(_listener, "set_options", set_small)
 
 
 @pytest.mark.parametrize("limit", OFFENCES)

@@ -10,7 +10,9 @@ import anyio
 import pytest
 from anyio.abc import SocketAttribute
 
+from simopen import Endpoint
 from simopen.rendezvous import _transport
+from simopen.rendezvous._listener import listen
 from simopen.rendezvous._transport import Transport
 from tests.helpers import no_socket_left
 from tests.net.conformance import expect, reset, tcp_pair
@@ -84,10 +86,10 @@ async def test_closing_wakes_the_receiver() -> None:
 
 
 async def test_options() -> None:
-    """No delay, and a dead client is noticed; the socket is there as a typed attribute."""
-    near, far = tcp_pair()
-    near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
-    with far:
+    """No delay, and a dead client is noticed, by the listener's options where it has them."""
+    (listener,) = await listen([Endpoint("127.0.0.1", 0)])
+    with listener, socket.create_connection(listener.getsockname()):
+        near, _ = listener.accept()
         async with Transport(near) as stream:
             sock = stream.extra(SocketAttribute.raw_socket)
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
@@ -95,3 +97,18 @@ async def test_options() -> None:
             if sys.platform == "linux":
                 timeout = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
                 assert timeout == _transport.USER_TIMEOUT
+                idle = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+                assert idle == _transport.KEEPALIVE_IDLE
+                interval = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL)
+                assert interval == _transport.KEEPALIVE_INTERVAL
+
+
+async def test_options_that_are_not_inherited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Are set on each connection."""
+    monkeypatch.setattr(_transport, "OPTIONS_ARE_INHERITED", False)
+    near, far = tcp_pair()
+    near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+    with far:
+        async with Transport(near):
+            assert near.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert near.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
