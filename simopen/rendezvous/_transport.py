@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import anyio
@@ -42,6 +42,7 @@ class Transport(ByteStream):
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
+        self._waiting = 0  # tasks, for the kernel
         sock.setblocking(False)
         if not OPTIONS_ARE_INHERITED:
             set_options(sock)
@@ -61,7 +62,7 @@ class Transport(ByteStream):
         """
         data: bytes | None = None
         while data is None:  # waiting first: a client that floods us lets others have their turn
-            await anyio.wait_readable(self.sock)
+            await self._wait(anyio.wait_readable)
             data = self._receive_now(max_bytes)
         if not data:
             raise anyio.EndOfStream
@@ -104,7 +105,7 @@ class Transport(ByteStream):
         """
         sent = self.send_now(item)
         while sent < len(item):
-            await anyio.wait_writable(self.sock)
+            await self._wait(anyio.wait_writable)
             sent += self.send_now(item[sent:])
 
     async def send_eof(self) -> None:
@@ -121,7 +122,17 @@ class Transport(ByteStream):
 
     def close(self) -> None:
         """The same without a turn of the loop."""
-        close(self.sock)
+        if self._waiting:
+            close(self.sock)
+        else:
+            self.sock.close()  # who wakes those who wait asks the loop for them first
+
+    async def _wait(self, until: Callable[[socket.socket], Awaitable[None]]) -> None:
+        self._waiting += 1
+        try:
+            await until(self.sock)
+        finally:
+            self._waiting -= 1
 
     def _receive_now(self, max_bytes: int) -> bytes | None:
         try:
