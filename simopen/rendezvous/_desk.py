@@ -154,6 +154,8 @@ class Desk:
             self._note_emptiness()
 
     def _lose(self, session: Session) -> None:
+        if not self.rooms.knows(session.number):
+            return
         with self._guarded("rooms.crashed"):
             self._carry_out(self.rooms.lost(session.number, anyio.current_time()))
 
@@ -169,9 +171,9 @@ class Desk:
         """Start a task that may outlive a turn of the loop."""
         self._group.start_soon(task)
 
-    def admit(self, session: Session) -> bool:
+    def admit(self, session: Session, now: float) -> bool:
         """Count one more connection of this address, or refuse it."""
-        return self._admission.admit(session.client.host, anyio.current_time())
+        return self._admission.admit(session.client.host, now)
 
     def request(self, session: Session, message: Asked, now: float) -> None:
         """Give a client's request to the rooms."""

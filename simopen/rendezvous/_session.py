@@ -88,7 +88,7 @@ class Desk(Protocol):
     def spawn(self, task: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Start a task that may outlive a turn of the loop."""
 
-    def admit(self, session: Session) -> bool:
+    def admit(self, session: Session, now: float) -> bool:
         """Count one more connection of this address, or refuse it."""
 
     def note(self, message: CoordinatorMessage) -> None:
@@ -113,7 +113,7 @@ class Session:
 
     __slots__ = (
         "_accepted_at", "_conversation", "_desk", "_is_proxied", "_outbox", "_path", "_probing",
-        "_scope", "_transport", "client", "ending", "is_admitted", "number",
+        "_round_trip", "_scope", "_transport", "client", "ending", "is_admitted", "number",
     )  # fmt: skip
 
     def __init__(
@@ -145,6 +145,7 @@ class Session:
         self._accepted_at = now
         self._is_proxied = False
         self._path: Path | None = None
+        self._round_trip: float | None = None  # seconds; the kernel's, before the first word
         self._transport = Transport(sock)
         self._conversation: ServerConnection | None = None
         self._outbox: Outbox | None = None
@@ -158,11 +159,13 @@ class Session:
             return
         limits = self._desk.limits
         self._outbox = Outbox(stream, limits.outbox, self._desk.spawn, self._on_unread)
+        if not self._is_proxied:
+            self._round_trip = min_round_trip(self._transport.sock)
         self._conversation = ServerConnection(
             limits,
             now=self._accepted_at,
             probing=self._probing,
-            measuring=self._is_proxied or min_round_trip(self._transport.sock) is None,
+            measuring=self._round_trip is None,
         )
         await self._talk(stream, self._conversation)
 
@@ -194,7 +197,7 @@ class Session:
     def _look(self) -> Path:
         host = self.client.host.partition("%")[0]
         family = Family.IPV6 if ":" in host else Family.IPV4
-        return Path(family, str(Endpoint(host, self.client.port)), self._round_trip())
+        return Path(family, str(Endpoint(host, self.client.port)), self._best_round_trip())
 
     def send(self, frames: bytes) -> None:
         """Send messages, without waiting."""
@@ -213,13 +216,13 @@ class Session:
         """Read the PROXY header, count the address, shake hands; None where that fails."""
         tls = self._desk.tls()
         if tls is None and not self._desk.proxied:
-            return self._transport if self._is_admissible(tls) else None
+            return self._transport if self._is_admissible(tls, self._accepted_at) else None
         failure = Ending.PROXY
         try:
             with anyio.CancelScope(deadline=self._accepted_at + self._desk.limits.handshake):
                 if self._desk.proxied:
                     await self._read_proxy_header()
-                if not self._is_admissible(tls):
+                if not self._is_admissible(tls, anyio.current_time()):
                     return None
                 if tls is None:
                     return self._transport
@@ -233,9 +236,9 @@ class Session:
             self.ending = failure
         return None
 
-    def _is_admissible(self, tls: ssl.SSLContext | None) -> bool:
+    def _is_admissible(self, tls: ssl.SSLContext | None, now: float) -> bool:
         """Count the address; whoever is refused is told so where that takes no handshake."""
-        self.is_admitted = self._desk.admit(self)
+        self.is_admitted = self._desk.admit(self, now)
         if not self.is_admitted:
             self.ending = Ending.REFUSED
             if tls is None:
@@ -254,8 +257,9 @@ class Session:
     # -- talking -----------------------------------------------------------------------------------
 
     async def _talk(self, stream: ByteStream, conversation: ServerConnection) -> None:
-        now = anyio.current_time()
-        self._do(conversation.start(now), now)
+        if self._round_trip is None:
+            now = anyio.current_time()
+            self._do(conversation.start(now), now)
         while self.ending is None:
             with anyio.CancelScope(deadline=conversation.next_deadline()) as scope:
                 await self._read(stream, conversation, scope)
@@ -280,7 +284,8 @@ class Session:
             self._do(conversation.receive(data, now), now)
             if self.ending is not None:
                 return
-            scope.deadline = conversation.next_deadline()
+            if (due := conversation.next_deadline()) < scope.deadline:
+                scope.deadline = due  # a later one is set when this has come: once, not each time
 
     def _do(self, steps: list[Step], now: float) -> None:
         for step in steps:
@@ -302,7 +307,9 @@ class Session:
             self._desk.hit(limit)
         self.hang_up(Ending.UNREAD)
 
-    def _round_trip(self) -> float | None:
+    def _best_round_trip(self) -> float | None:
+        if self._round_trip is not None:
+            return self._round_trip
         measured = self._conversation.round_trip if self._conversation else None
         by_kernel = None if self._is_proxied else min_round_trip(self._transport.sock)
         return min((each for each in (measured, by_kernel) if each is not None), default=None)

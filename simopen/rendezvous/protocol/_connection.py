@@ -153,7 +153,7 @@ class ServerConnection:
         self._held: list[Step] = []
 
     def start(self, now: float) -> list[Step]:
-        """Begin; call it once, first."""
+        """Begin to measure, where that is to be done; call it once, first."""
         self._pinged_at = now
         return [Reply(Ping(number=0))] if self._measuring else []
 

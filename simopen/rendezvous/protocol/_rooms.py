@@ -170,6 +170,10 @@ class Rooms:
         """
         return self._HANDLERS[type(message)](self, connection, path, message, now)
 
+    def knows(self, connection: int) -> bool:
+        """Whether a connection is of somebody here."""
+        return connection in self._places
+
     def lost(self, connection: int, now: float) -> list[Action]:
         """Note that a connection is closed; one that is not known any more is none of ours."""
         place = self._places.pop(connection, None)
