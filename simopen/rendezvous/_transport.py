@@ -125,7 +125,7 @@ class Transport(ByteStream):
         if self._waiting:
             close(self.sock)
         else:
-            self.sock.close()  # who wakes those who wait asks the loop for them first
+            self.sock.close()  # without asking the loop whom there is to wake
 
     async def _wait(self, until: Callable[[socket.socket], Awaitable[None]]) -> None:
         self._waiting += 1
