@@ -215,17 +215,17 @@ class Desk:
         """Do what the rooms say, all of it before anybody else has a turn."""
         frames: dict[int, bytes] = {}  # what goes to one connection goes in one piece
         for action in actions:
-            match action:
-                case Send(number, message):
-                    frames[number] = frames.get(number, b"") + encode_frame(message)
-                    self.note(message)
-                case Close(number):
-                    if number in self._sessions:
-                        self._sessions[number].hang_up(Ending.HUNG_UP)
-                case Postponed(error):
-                    self._complain("store.failed", error)
-                case _:
-                    self.note(action)
+            if isinstance(action, Send):
+                number, message = action.connection, action.message
+                frames[number] = frames.get(number, b"") + encode_frame(message)
+                self.note(message)
+            elif isinstance(action, Close):
+                if action.connection in self._sessions:
+                    self._sessions[action.connection].hang_up(Ending.HUNG_UP)
+            elif isinstance(action, Postponed):
+                self._complain("store.failed", action.error)
+            else:
+                self.note(action)
         for number, data in frames.items():
             if number in self._sessions:
                 self._sessions[number].send(data)

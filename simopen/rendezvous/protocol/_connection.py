@@ -124,6 +124,11 @@ class ServerConnection:
             measured.
     """
 
+    __slots__ = (
+        "_allowance", "_give_up_at", "_held", "_limits", "_measuring", "_pinged_at", "_reader",
+        "_release_at", "round_trip", "state",
+    )  # fmt: skip
+
     def __init__(
         self,
         limits: CoordinatorLimits,

@@ -93,6 +93,8 @@ def _version(payload: bytes) -> int:
 class FrameReader(Generic[M]):
     """Cuts a stream of bytes into messages."""
 
+    __slots__ = ("_broken", "_buffer", "_decoder")
+
     def __init__(self, decoder: Decoder[M]) -> None:
         """Make a reader that has read nothing.
 
