@@ -6,6 +6,7 @@ uses for. ``python -m benchmarks.watched PORT PROBE_PORT HEALTH_PORT [CERTIFICAT
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ import anyio
 
 import simopen
 from benchmarks.common import LOOPS
+from simopen.cli._coordinator import GARBAGE
 from simopen.rendezvous._prometheus import PREFIX, PrometheusMetrics
 
 TASKS = f"{PREFIX}_tasks"
@@ -69,6 +71,7 @@ async def serve(ports: Sequence[int], files: Sequence[Path]) -> None:
 
 def main() -> None:
     """Read the arguments and serve."""
+    gc.set_threshold(GARBAGE)  # as the command does
     ports, files = sys.argv[1:4], sys.argv[4:]
     anyio.run(serve, [*map(int, ports)], [*map(Path, files)], **LOOPS["uvloop"])
 

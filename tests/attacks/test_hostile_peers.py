@@ -161,11 +161,11 @@ async def test_a_peer_that_stops_is_left_in_time(
         monkeypatch.setattr("simopen._meeting.LAST_WORDS", 0.5)  # on a busy machine
     else:
         for module in ("_round", "_proving"):
-            monkeypatch.setattr(f"simopen.{module}.PROOF_TIMEOUT", 0.5)
+            monkeypatch.setattr(f"simopen.{module}.PROOF_TIMEOUT", 2.0)
 
     async def one(step: Step) -> None:
         stopper, victim = Stopper(step), Victim()
-        timeout = 1.5 if bound == "call" else 60
+        timeout = 4 if bound == "call" else 60  # all of them prove at once, on a busy machine
         async with stopper.serve() as at:
             with pytest.raises(PeerConnectError) as caught:
                 await victim.call(rendezvous=at, timeout=timeout, options=options)

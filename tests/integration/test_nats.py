@@ -48,6 +48,7 @@ KINDS: dict[str, tuple[lab.Gateway | None, lab.Gateway | None]] = {
     ),
     "firewall": (lab.Firewall(), lab.KernelFirewall()),
 }
+SECRET = b"the same on both"  # sixteen bytes
 SYMMETRIC = (
     lab.preset("symmetric"),
     lab.KernelNat(ports=lab.Masquerade.FULLY_RANDOM),
@@ -106,7 +107,10 @@ def reach(sock: socket.socket, server: str) -> None:
 async def meet(remote: str, local: str, timeout: float) -> str:
     """Punch and exchange a byte; what came of it."""
     try:
-        async with await simopen.connect_peer(remote, local=local, timeout=timeout) as stream:
+        # With a proof: without one, a reset that is still under way may hit a stream in hand.
+        async with await simopen.connect_peer(
+            remote, local=local, timeout=timeout, secret=SECRET
+        ) as stream:
             await stream.send(b"x")
             return MET if await stream.receive() == b"x" else "wrong bytes"
     except simopen.PeerConnectError as error:
