@@ -19,6 +19,8 @@ PORTS = 4
 FIRST_PORT = 30_000
 LEAD = 2.0  # seconds; an interpreter starts in less, on a busy machine too
 TIMEOUT = 6.0  # seconds; a meeting takes tenths
+LANE_DELAY = simopen.PunchOptions().lane_delay
+GENEROUS = 1.0  # seconds by which the better lane is first, that a busy machine can make use of it
 
 LINK = lab.Link(latency=0.01)
 
@@ -31,14 +33,17 @@ def anyio_backend(request: pytest.FixtureRequest) -> object:
     return request.param
 
 
-async def hold(meetings: Sequence[Meeting]) -> list[str]:
+async def hold(meetings: Sequence[Meeting], lane_delay: float) -> list[str]:
     """A host: punch in all meetings, and say for each which of the peer's endpoints it was."""
+    options = simopen.PunchOptions(lane_delay=lane_delay)
     outcomes = [""] * len(meetings)
 
     async def one(at: float, number: int, remote: list[str], local: list[str]) -> None:
         await anyio.sleep(max(0.0, at - time.monotonic()))
         try:
-            stream = await simopen.connect_peer(remote, local=local, timeout=TIMEOUT)
+            stream = await simopen.connect_peer(
+                remote, local=local, timeout=TIMEOUT, options=options
+            )
         except simopen.PeerConnectError as error:
             outcomes[number] = f"not met: {error.diagnosis.cause}"
             return
@@ -59,7 +64,11 @@ async def hold(meetings: Sequence[Meeting]) -> list[str]:
 
 
 async def both_hold(
-    a: lab.Host, b: lab.Host, meetings: tuple[list[Meeting], list[Meeting]], loop: str
+    a: lab.Host,
+    b: lab.Host,
+    meetings: tuple[list[Meeting], list[Meeting]],
+    loop: str,
+    lane_delay: float = LANE_DELAY,
 ) -> list[tuple[str, str]]:
     """Run both hosts' sides, and pair what they say."""
     backend = "trio" if loop == "trio" else "asyncio"
@@ -67,7 +76,9 @@ async def both_hold(
     outcomes: dict[lab.Host, list[str]] = {}
 
     async def side(host: lab.Host, own: list[Meeting]) -> None:
-        outcomes[host] = await host.call(hold, own, backend=backend, backend_options=options)
+        outcomes[host] = await host.call(
+            hold, own, lane_delay, backend=backend, backend_options=options
+        )
 
     async with anyio.create_task_group() as group:
         group.start_soon(side, a, meetings[0])
@@ -149,7 +160,7 @@ async def spoil_and_hold(
 ) -> list[str]:
     """A host: spoil a pair of ports, then hold meetings."""
     await poison(*spoilt)
-    return await hold(meetings)
+    return await hold(meetings, LANE_DELAY)
 
 
 async def test_a_poisoned_pair_is_left_for_the_next_lane() -> None:
@@ -194,13 +205,6 @@ def racing(
     return sides[a.name], sides[b.name]
 
 
-def mostly(outcomes: list[tuple[str, str]], own: str, other: str) -> bool:
-    """Whether all met, and most at these addresses: a lead is 5 ms, and a busy machine is late."""
-    met = [pair for pair in outcomes if all("met" not in end for end in pair)]
-    there = [one for one, two in met if own in one and other in two]
-    return len(met) == len(outcomes) and len(there) > len(outcomes) / 2
-
-
 async def test_candidates_at_two_sites() -> None:
     """A private address that leads nowhere costs a moment; of the rest IPv6 goes first."""
     async with lab.network(two_sites("home-router"), seed=1) as net:
@@ -209,8 +213,10 @@ async def test_candidates_at_two_sites() -> None:
             "a": [b.public_ipv4, f"[{b.ipv6}]", "10.9.9.9"],
             "b": ["10.9.9.9", f"[{a.ipv6}]", a.public_ipv4],  # in another order
         }
-        outcomes = await both_hold(a, b, racing(a, b, remotes, 10), "asyncio")
-    assert mostly(outcomes, b.ipv6, a.ipv6), outcomes
+        outcomes = await both_hold(a, b, racing(a, b, remotes, 10), "asyncio", GENEROUS)
+    for one, other in outcomes:
+        assert b.ipv6 in one, outcomes
+        assert a.ipv6 in other, outcomes
 
 
 async def test_candidates_within_one_site() -> None:
@@ -220,5 +226,7 @@ async def test_candidates_within_one_site() -> None:
     async with lab.network([site], seed=1) as net:
         a, b = net["a"], net["b"]
         remotes = {"a": [b.public_ipv4, b.ipv4], "b": [a.public_ipv4, a.ipv4]}
-        outcomes = await both_hold(a, b, racing(a, b, remotes, 10), "asyncio")
-    assert mostly(outcomes, b.ipv4, a.ipv4), outcomes
+        outcomes = await both_hold(a, b, racing(a, b, remotes, 10), "asyncio", GENEROUS)
+    for one, other in outcomes:
+        assert one.startswith(f"{b.ipv4}:"), outcomes
+        assert other.startswith(f"{a.ipv4}:"), outcomes

