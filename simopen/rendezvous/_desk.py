@@ -122,8 +122,8 @@ class Desk:
         Raises:
             OSError: It cannot be served; closing it is left to the caller.
         """
-        self._tell(self.metrics.opened)
         if len(self._sessions) >= self.limits.connections:
+            self._tell(self.metrics.opened)
             self.hit(Limit.CONNECTIONS)
             self._turn_away(sock, _BUSY)
             self._tell(self.metrics.ended, Ending.REFUSED)
@@ -131,6 +131,7 @@ class Desk:
         number = next(self._numbers)
         now = anyio.current_time()
         session = Session(number, sock, client, self, probing=probing, now=now)
+        self._tell(self.metrics.opened)  # not before: a client that has gone already has no end
         self._sessions[number] = session
         self._group.start_soon(self._serve, session)
 

@@ -114,9 +114,11 @@ class CoordinatorLimits:
                 raise ValueError(f"{field.name} must be a finite number >= 0, not {value!r}")
         if not 1 <= self.idle <= 3600:  # noqa: PLR2004  # what a welcome can carry
             raise ValueError(f"idle must be 1 to 3600 seconds, not {self.idle!r}")
+        if not self.handshake:
+            raise ValueError("handshake must be more than 0 seconds")
         for name in (
             *("connections", "connections_per_address", "connection_burst", "addresses"),
-            *("members_per_address", "rooms", "message_burst", "meeting"),
+            *("members_per_address", "rooms", "message_burst", "meeting", "outbox"),
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)!r}")

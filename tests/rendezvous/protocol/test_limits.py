@@ -30,6 +30,7 @@ def test_limits_are_finite_numbers(field: str, value: float) -> None:
         *((name, 0) for name in ("connections_per_address", "members_per_address")),
         *((name, 0) for name in ("message_burst", "meeting")),
         *(("idle", value) for value in (0.5, 3601)),
+        *(("handshake", 0), ("outbox", 0)),
     ],
 )
 def test_limits_leave_something(field: str, value: float) -> None:
