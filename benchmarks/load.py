@@ -60,6 +60,7 @@ BATCH = 400  # partners at once
 CHUNK = 2_000  # members that come between two looks at the clock
 PING_INTERVAL = 25.0  # seconds, a client's
 NEVER = 10**9  # a limit that is none
+LONGEST_IDLE = 3600  # seconds, the most that a coordinator takes for one
 
 MEMORY_ASKED = 512 * 2**20  # bytes, at most, for MEMBERS members, plain
 RATIO_ASKED = 0.5  # introductions for each exchange, at least
@@ -209,7 +210,7 @@ def command_of(kind: str, port: int, files: Sequence[Path], members: int) -> lis
         return [*python, "benchmarks.echo", str(port), *map(str, files)]
     most = {each.name: members for each in fields(CoordinatorLimits) if _is_by_address(each.name)}
     most |= {"connections": members, "connection_rate": NEVER, "connection_burst": NEVER}
-    most |= {"meeting": NEVER}  # a phase takes longer on a slow machine
+    most |= {"meeting": NEVER, "idle": LONGEST_IDLE}  # a phase takes long on a slow machine
     limits = [f"--limit={name}={value}" for name, value in most.items()]
     options = ["--listen", f"{HOST}:{port}", "--probe-listen", "off", *limits]
     for option, path in zip(("--tls-cert", "--tls-key"), files, strict=False):
