@@ -57,6 +57,7 @@ TURNS, QUICK_TURNS = 6, 2
 IDLE_SLICES, QUICK_IDLE_SLICES = 3, 1  # of 25 seconds
 DRIVERS = 4
 BATCH = 400  # partners at once
+PASSING = 4 * BATCH  # connections of partners, whose end the server may not have seen yet
 CHUNK = 2_000  # members that come between two looks at the clock
 PING_INTERVAL = 25.0  # seconds, a client's
 NEVER = 10**9  # a limit that is none
@@ -247,7 +248,7 @@ async def run(
         task = progress.add_task("phases", total=2 * turns * len(protections))
         for tls in protections:
             files = (certificate, key) if tls else ()
-            with both_servers(files, members + BATCH) as servers:
+            with both_servers(files, members + PASSING) as servers:
                 for turn in range(turns):
                     for kind, server in servers.items():
                         words = f"{kind}, {'TLS' if tls else 'plain'}, turn {turn + 1}"
@@ -368,7 +369,7 @@ def main() -> None:
     parser.add_argument("--only", choices=("plain", "TLS"))
     args = parser.parse_args()
     asked = args.members or (QUICK_MEMBERS if args.quick else MEMBERS)
-    members = allow_connections(asked + BATCH) - BATCH
+    members = allow_connections(asked + PASSING) - PASSING
     members -= members % DRIVERS
     turns = args.turns or (QUICK_TURNS if args.quick else TURNS)
     slices = QUICK_IDLE_SLICES if args.quick else IDLE_SLICES
