@@ -42,7 +42,7 @@ def draw(source: Path, picture: Path) -> None:
             minutes = [sample["at"] / 60 for sample in own]
             panel.plot(minutes, [sample[name] / unit for sample in own], label=service)
         panel.set_ylabel(words)
-        panel.set_ylim(bottom=0)
+        panel.set_ylim(0, 1.1 * panel.get_ylim()[1])
     panels[0].legend(loc="lower right")
     panels[-1].set_xlabel("minutes")
     figure.savefig(picture, dpi=DPI)
