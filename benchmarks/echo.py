@@ -8,6 +8,7 @@ nothing and keeps nothing.
 
 from __future__ import annotations
 
+import gc
 import resource
 import socket
 import ssl
@@ -20,6 +21,7 @@ from anyio.streams.tls import TLSStream
 
 from benchmarks.common import LOOPS
 from benchmarks.servers import HOST
+from simopen.cli._coordinator import GARBAGE
 from simopen.rendezvous._tls_files import server_context
 
 BACKLOG = 4096  # connections, as the coordinator's
@@ -101,6 +103,7 @@ def main() -> None:
         context = server_context(*map(Path, files))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    gc.set_threshold(GARBAGE)  # as the coordinator's command does
     anyio.run(serve, int(port), context, **LOOPS["uvloop"])
 
 

@@ -47,6 +47,8 @@ LONGEST = 24
 
 _LIMITS = CoordinatorLimits(rooms=2, message_burst=8, members_per_address=2)
 _ADDRESSES = 3  # that connections come from in turn, of each family
+# Requests that wait for the round trip to be measured: what may come in that time.
+_MOST_HELD = _LIMITS.message_burst + _LIMITS.message_rate * _LIMITS.round_trip_wait
 _SEATS = (1, 2, 3)
 _MOST_MEMBERS = _LIMITS.rooms * (2 + _LIMITS.queue)
 
@@ -141,7 +143,7 @@ class Coordinator:
             line.state = _OPENED_BY.get(data)
         self.do(line, line.connection.receive(data, self.now))
         assert len(line.connection._reader._buffer) < HEADER.size + LARGEST_FRAME
-        assert len(line.connection._held) <= _LIMITS.message_burst
+        assert len(line.connection._held) <= _MOST_HELD
 
     def do(self, line: Line, steps: list[Step]) -> None:
         """What a connection asks for."""
