@@ -3,9 +3,9 @@
     python -m tests.protections            all of them; some seconds each
     python -m tests.protections NAME ...   these
 
-``benchmarks/results/protections.txt`` has the last whole run. Works on a copy of the files that git knows, as they are on the disk. A line for each on standard
-output; the exit code is 1 if a protection can be taken out without a test failing, or its tests do
-not run at all.
+Works on a copy of the files that git knows, as they are on the disk. A line for each on standard
+output (``benchmarks/results/protections.txt`` has the last whole run); the exit code is 1 if a
+protection can be taken out without a test failing, or its tests do not run at all.
 """
 
 from __future__ import annotations
