@@ -210,8 +210,10 @@ class Crowd:
         return {}
 
     async def scatter(self) -> Answer:
-        """Hang up for all who wait."""
-        for client in self._waiting:
+        """Hang up for all who wait; who has met says so first, or its seat would rest a while."""
+        for number, client in enumerate(self._waiting):
+            if number < self._met and not self._echoes:
+                client.say(Result(round=1, outcome=Outcome.OK, elapsed=0.1))
             client.close()
         self._waiting.clear()
         self._met = 0

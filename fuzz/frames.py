@@ -12,13 +12,9 @@ from typing import Any
 from simopen.rendezvous.protocol import (
     CLIENT_MESSAGES,
     COORDINATOR_MESSAGES,
-    FrameReader,
-    WireError,
     encode_frame,
 )
-from simopen.rendezvous.protocol._frames import HEADER
-from simopen.rendezvous.protocol._limits import LARGEST_FRAME
-from tests.rendezvous.protocol.makers import framed
+from tests.rendezvous.protocol.makers import framed, read
 
 LONGEST = 192
 
@@ -44,20 +40,7 @@ def check(data: bytes) -> None:
     decoder = _DECODERS[how & 1]
     if how & _FRAMED:
         stream = b"".join(framed(line) for line in stream.split(b"\n"))
-    messages, error = _read(decoder, stream)
-    assert _read(decoder, stream[:cut], stream[cut:]) == (messages, error)
+    messages, error = read([stream], decoder)
+    assert read([stream[:cut], stream[cut:]], decoder) == (messages, error)
     for message in messages:
-        assert _read(decoder, encode_frame(message)) == ([message], None)
-
-
-def _read(decoder: Any, *chunks: bytes) -> tuple[list[Any], str | None]:
-    reader: FrameReader[Any] = FrameReader(decoder)
-    messages: list[Any] = []
-    try:
-        for chunk in chunks:
-            messages.extend(reader.feed(chunk))
-            assert len(reader._buffer) < HEADER.size + LARGEST_FRAME
-    except WireError as error:
-        assert not reader._buffer
-        return messages, str(error)
-    return messages, None
+        assert read([encode_frame(message)], decoder) == ([message], None)

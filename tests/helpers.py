@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import random
 import socket
@@ -9,6 +10,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
+
+from simopen.net._interfaces import host_addresses
 
 PEER = [sys.executable, str(Path(__file__).parent / "integration" / "peer.py")]
 
@@ -48,6 +53,15 @@ def free_neighbours() -> int:
             except OSError:
                 continue
             return port
+
+
+def own_address() -> str:
+    """An IPv4 address of this host that is not loopback's, which has rules of its own."""
+    for host in host_addresses():
+        address = ipaddress.ip_address(host)
+        if address.version == 4 and not (address.is_loopback or address.is_link_local):
+            return host
+    pytest.skip("this host has no address but loopback's")
 
 
 def open_sockets() -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import socket
@@ -38,11 +37,10 @@ from simopen import (
     WrongSecretError,
     connect_peer,
 )
-from simopen.net._interfaces import host_addresses
 from simopen.rendezvous import _seat
 from simopen.rendezvous.protocol import Bye, Introduce, Leave, Outcome, Ping, Result, Welcome
 from simopen.security._certificate import peer_id
-from tests.helpers import free_port, no_socket_left, on_cpu
+from tests.helpers import free_port, no_socket_left, on_cpu, own_address
 from tests.rendezvous.clients import Client, join, until
 from tests.rendezvous.coordinators import (
     INVITE,
@@ -503,15 +501,6 @@ async def arrivals(sniffer: socket.socket, targets: set[int]) -> int:
             return count
         segment = packet[(packet[0] & 15) * 4 :]
         count += int.from_bytes(segment[2:4], "big") in targets and segment[13] & 0x12 == 2
-
-
-def own_address() -> str:
-    """An IPv4 address of this host that is not loopback's: there the SYNs have no limit."""
-    for host in host_addresses():
-        address = ipaddress.ip_address(host)
-        if address.version == 4 and not (address.is_loopback or address.is_link_local):
-            return host
-    pytest.skip("this host has no address but loopback's")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a raw socket needs root")

@@ -256,7 +256,7 @@ class Desk:
         try:
             note(*args)
         except Exception as error:  # noqa: BLE001 - whatever the operator's metrics raise
-            self._complain("metrics.crashed", error, note.__name__)
+            self._complain("metrics.crashed", error, getattr(note, "__name__", ""))
 
     def _note_emptiness(self) -> None:
         if self._drained is not None and self.rooms.drained:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -11,7 +10,6 @@ import pytest
 from anyio.abc import ByteStream, SocketStream
 
 from simopen import AuthenticationError, PunchOptions, secure_stream
-from simopen.net._interfaces import host_addresses
 from simopen.security._handshake import HEAD
 from simopen.security._offer import SEALED_LENGTH
 from tests.attacks.victim import (
@@ -25,21 +23,12 @@ from tests.attacks.victim import (
     open_tls_slowly,
     strangers_at,
 )
-from tests.helpers import free_port
+from tests.helpers import free_port, own_address
 from tests.rendezvous.coordinators import INVITE, STRANGER, Guest, coordinator, serve_tcp, url
 
 pytestmark = pytest.mark.anyio
 
 Play = Callable[[Stranger, ByteStream], Awaitable[None]]
-
-
-def own_address() -> str:
-    """An address of this host that is not loopback's: there an offer may name several endpoints."""
-    for host in host_addresses():
-        address = ipaddress.ip_address(host)
-        if address.version == 4 and not (address.is_loopback or address.is_link_local):
-            return host
-    pytest.skip("this host has no address but loopback's")
 
 
 async def after(strangers: list[Stranger], turn: anyio.Event) -> None:

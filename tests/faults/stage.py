@@ -146,15 +146,9 @@ async def coordinator(
 
 
 @asynccontextmanager
-async def listening(
-    host: lab.Host,
-    *,
-    port: int = PORT,
-    limits: Mapping[str, float] | None = None,
-    before: Sequence[str] = (),
-) -> AsyncIterator[Coordinator]:
-    """A coordinator that listens."""
-    async with coordinator(host, port=port, limits=limits, before=before) as found:
+async def listening(host: lab.Host, **options: Any) -> AsyncIterator[Coordinator]:
+    """A coordinator, with the options of :func:`coordinator`, that listens."""
+    async with coordinator(host, **options) as found:
         await found.listen()
         yield found
 

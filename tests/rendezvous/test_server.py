@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import socket
 import ssl
 import struct
@@ -18,8 +19,11 @@ from simopen import Endpoint, LocalBindError, UsageError
 from simopen.net._addresses import endpoint_of
 from simopen.rendezvous import _listener, _server, _session, _transport
 from simopen.rendezvous._metrics import Metrics
+from simopen.rendezvous._outbox import Outbox
 from simopen.rendezvous._server import Coordinator
+from simopen.rendezvous._session import Session
 from simopen.rendezvous._tls_files import CertificateFiles
+from simopen.rendezvous._transport import Transport
 from simopen.rendezvous.protocol import (
     Attach,
     Bye,
@@ -35,6 +39,7 @@ from simopen.rendezvous.protocol import (
     Probed,
     Reject,
     Result,
+    ServerConnection,
     Settled,
     Verdict,
     Welcome,
@@ -809,3 +814,33 @@ async def test_as_many_ports_for_probes_as_a_welcome_has_room_for() -> None:
         async with await Client.connect(endpoint) as client:
             await client.send(join(new_tag()))
             assert len((await client.receive(Welcome)).probe) == 4
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+async def test_a_connection_that_is_over_leaves_no_garbage(*, tls: bool, tmp_path: Path) -> None:
+    """What it was made of is gone at once: the command has the collector look very seldom."""
+    files = write_certificate(tmp_path) if tls else None
+    certificate = None if files is None else CertificateFiles(*files)
+    trust = None if files is None else client_context(files)
+    parts = (Session, ServerConnection, Outbox, Transport)
+    gc.collect()
+    gc.disable()
+    try:
+        async with Coordinator(LOOPBACK, certificate=certificate) as coordinator:
+            (endpoint,) = coordinator.endpoints
+            tag = new_tag()
+            async with (
+                await Client.connect(endpoint, tls=trust) as one,
+                await Client.connect(endpoint, tls=trust) as two,
+            ):
+                for each in (one, two):
+                    await each.send(join(tag))
+                    await each.receive(Welcome)
+                assert any(isinstance(each, parts) for each in gc.get_objects())
+                for each in (one, two):
+                    met = await each.receive(Introduce)
+                    await each.send(Result(round=met.round, outcome=Outcome.OK, elapsed=0.1))
+            await until(lambda: not coordinator.connections)
+            await until(lambda: not any(isinstance(each, parts) for each in gc.get_objects()))
+    finally:
+        gc.enable()

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
+from typing import Any
 
-from simopen.rendezvous.protocol import Attach, Family, Join, Path, Probe
+from simopen.rendezvous.protocol import (
+    CLIENT_MESSAGES,
+    Attach,
+    Family,
+    FrameReader,
+    Join,
+    Path,
+    Probe,
+    WireError,
+)
+from simopen.rendezvous.protocol._frames import HEADER
+from simopen.rendezvous.protocol._limits import LARGEST_FRAME
 from simopen.rendezvous.protocol._messages import OFFER_LENGTH, SEAT_LENGTH, TAG_LENGTH
 
 TEA = b"t" * TAG_LENGTH
@@ -52,6 +65,20 @@ def path(
         f"203.0.113.{number}:{port}" if family is Family.IPV4 else f"[2001:db8::{number:x}]:{port}"
     )
     return Path(family, observed, round_trip)
+
+
+def read(chunks: Iterable[bytes], decoder: Any = CLIENT_MESSAGES) -> tuple[list[Any], str | None]:
+    """The messages that come of chunks, and the error that ends them; at most a frame is held."""
+    reader: FrameReader[Any] = FrameReader(decoder)
+    messages: list[Any] = []
+    try:
+        for chunk in chunks:
+            messages.extend(reader.feed(chunk))
+            assert len(reader._buffer) < HEADER.size + LARGEST_FRAME
+    except WireError as error:
+        assert not reader._buffer
+        return messages, str(error)
+    return messages, None
 
 
 def framed(payload: bytes) -> bytes:

@@ -25,7 +25,7 @@ from simopen.rendezvous.protocol import (
 from simopen.rendezvous.protocol._frames import HEADER
 from simopen.rendezvous.protocol._limits import LARGEST_FRAME
 
-from .makers import framed, join
+from .makers import framed, join, read
 from .test_messages import FROM_CLIENTS, FROM_COORDINATORS, INTRODUCE
 
 JSON = st.recursive(
@@ -47,19 +47,6 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
     """The bytes in pieces."""
     edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
     return [data[start:end] for start, end in itertools.pairwise(edges)]
-
-
-def read(chunks: list[bytes], decoder: Any = CLIENT_MESSAGES) -> tuple[list[Any], str | None]:
-    """The messages that come of chunks, and the error that ends them."""
-    reader: FrameReader[Any] = FrameReader(decoder)
-    messages: list[Any] = []
-    try:
-        for chunk in chunks:
-            messages.extend(reader.feed(chunk))
-            assert len(reader._buffer) < HEADER.size + LARGEST_FRAME
-    except WireError as error:
-        return messages, str(error)
-    return messages, None
 
 
 @given(st.lists(st.sampled_from(FROM_CLIENTS), max_size=6), st.lists(st.integers(min_value=0)))
