@@ -216,8 +216,10 @@ class GatewayModel:
         packet = read(emission.packet)
         if packet is None or not self._is_for_itself(packet):
             return [emission]
+        filtered = self.counts.filtered
         entered = self._enter(packet, now)
         if emission.own:
+            self.counts.filtered = filtered  # it did not come to us from either side
             entered = [inner._replace(own=True) for inner in entered]
         return [back for inner in entered for back in self._turned_back(inner, now)]
 

@@ -497,6 +497,20 @@ def test_a_refusal_finds_a_host_inside(unsolicited: Unsolicited, hairpinning: Ha
     assert (box.model.counts.filtered, box.model.counts.forwarded) == (1, 0)
 
 
+def test_a_refusal_that_finds_nobody_inside_is_no_packet_that_came() -> None:
+    """The session of whom it would tell is over: it goes nowhere, and is not counted as dropped."""
+    box = Box(
+        Nat(
+            hairpinning=Hairpinning.INTERNAL_SOURCE,
+            unsolicited=Unsolicited.ICMP_AFTER_6_S,
+            transitory_timeout=5.0,
+        )
+    )
+    assert box.outbound(tcp(A, (OWN, 9), "S")) == []
+    assert box.model.pop_due(6.0) == []
+    assert (box.model.counts.filtered, box.model.counts.refused) == (1, 1)
+
+
 def test_an_error_about_a_hairpinned_packet_finds_its_sender() -> None:
     """Translated once on the way out and once on the way in."""
     box = Box(
