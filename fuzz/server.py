@@ -109,8 +109,8 @@ class Line:
         self.connection = ServerConnection(
             _LIMITS, now=now, probing=self.probing, measuring=bool(how & 8)
         )
-        self.state: ClientState | None = None  # until its opening has left
-        self.asked = self.closed = False
+        self.state: ClientState | None = None  # unless its first bytes are an opening, whole
+        self.spoke = self.asked = self.closed = False
         self.prove_by = now + _LIMITS.handshake
 
     def takes(self, message: CoordinatorMessage) -> None:
@@ -139,8 +139,8 @@ class Coordinator:
 
     def arrives(self, line: Line, data: bytes) -> None:
         """Bytes come on a connection."""
-        if line.state is None:
-            line.state = _OPENED_BY.get(data)
+        if not line.spoke:
+            line.spoke, line.state = True, _OPENED_BY.get(data)
         self.do(line, line.connection.receive(data, self.now))
         assert len(line.connection._reader._buffer) < HEADER.size + LARGEST_FRAME
         assert len(line.connection._held) <= _MOST_HELD
