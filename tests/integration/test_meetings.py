@@ -139,17 +139,21 @@ def pair_of_sites(
 
 @pytest.mark.parametrize("kinds", PAIRS, ids="~".join)
 async def test_every_pair_of_sites_meets_again_and_again(kinds: tuple[str, str]) -> None:
-    """With models and with Linux: an encrypted stream that carries both ways, in one round."""
+    """With models and with Linux: an encrypted stream that carries both ways.
+
+    In one round, but for one meeting at most: Linux's routers lose track of a punch now and then.
+    """
     models, kernels = zip(*(KINDS[kind] for kind in kinds), strict=True)
     sites = pair_of_sites("model", *models) + pair_of_sites("kernel", *kernels)
     ipv4_only = {"local": "0.0.0.0:0"}
     async with network(sites) as net:
         calls = {f"{side}-{name}": (name, ipv4_only) for side in "ab" for name in GATEWAYS}
         found = await run(net, calls, often=3)
+    again = [each["rounds"] for side in found.values() for each in side if each["rounds"] > 1]
+    assert again in ([], [2, 2]), found  # both sides of a meeting say so
     for outcomes in found.values():
         assert [each.get("received") for each in outcomes] == ["00", "01", "02"], outcomes
         assert all(each["encrypted"] and each["path"] == "IPv4" for each in outcomes)
-        assert [each["rounds"] for each in outcomes] == [1, 1, 1]
         assert len({each["seen"][0] for each in outcomes}) == 3  # a fresh port each time
 
 

@@ -31,6 +31,7 @@ FIRST_PORT = 40_000
 LEAD = 0.1  # seconds from the server's answer to the first start
 SKEWS = (0.0, 0.03, 0.4)  # seconds by which b starts later; the round trip is 0.02
 TIMEOUT = 5.0  # seconds; a meeting takes hundredths
+PATIENCE = 20.0  # seconds for a byte, where a peer that is gone need not say so: there is no proof
 LINK = lab.Link(latency=0.005)
 MET = "met"
 # A reset was under way when the stream was handed over, which without a secret nobody can know; it
@@ -110,13 +111,15 @@ def reach(sock: socket.socket, server: str) -> None:
 async def meet(remote: str, local: str, timeout: float) -> str:
     """Punch and exchange a byte; what came of it."""
     try:
-        async with await simopen.connect_peer(remote, local=local, timeout=timeout) as stream:
-            await stream.send(b"x")
-            return MET if await stream.receive() == b"x" else "wrong bytes"
-    except anyio.BrokenResourceError:
-        return BROKEN
+        stream = await simopen.connect_peer(remote, local=local, timeout=timeout)
+        with anyio.fail_after(PATIENCE):
+            async with stream:
+                await stream.send(b"x")
+                return MET if await stream.receive() == b"x" else "wrong bytes"
     except simopen.PeerConnectError as error:
         return str(error.diagnosis.cause)
+    except (anyio.BrokenResourceError, TimeoutError):
+        return BROKEN
 
 
 async def direct(remote: str, local: str) -> str:

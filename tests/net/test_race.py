@@ -11,7 +11,7 @@ import pytest
 import simopen
 from simopen import Cause, PeerConnectError, PeerTimeoutError, PunchOptions
 from simopen.net import _executor, _sockets
-from tests.helpers import free_port, no_socket_left, silent_endpoint
+from tests.helpers import free_neighbours, free_port, no_socket_left, silent_endpoint
 
 pytestmark = pytest.mark.anyio
 
@@ -112,14 +112,17 @@ async def test_a_lane_follows_at_once_one_that_can_send_nothing() -> None:
 async def test_a_taken_port_ends_the_call_before_anything_is_sent() -> None:
     """The port is named, and the others of the range are free again."""
     events: list[simopen.Event] = []
-    with socket.create_server(("127.0.0.1", 0)) as taken, no_socket_left():
-        last = taken.getsockname()[1]
-        with pytest.raises(simopen.LocalBindError, match=f"port {last} is taken"):
-            await simopen.connect_peer(
-                f"127.0.0.2:{last - 1}-{last}",
-                local=f"127.0.0.1:{last - 1}-{last}",
-                on_event=events.append,
-            )
+    last = free_neighbours() + 1
+    with (
+        socket.create_server(("127.0.0.1", last)),
+        no_socket_left(),
+        pytest.raises(simopen.LocalBindError, match=f"port {last} is taken"),
+    ):
+        await simopen.connect_peer(
+            f"127.0.0.2:{last - 1}-{last}",
+            local=f"127.0.0.1:{last - 1}-{last}",
+            on_event=events.append,
+        )
     assert events == []
 
 
