@@ -284,13 +284,14 @@ class JsonDisplay(Display):
         super().__init__()
         self._out = out
         self._next_line = JSON_INTERVAL
-        self._told: simopen.Diagnosis | None = None
+        self._told: simopen.Diagnosis | None = None  # what the last event said of a failure
 
     def on_event(self, event: simopen.Event) -> None:
         """Write what happens once; attempts, refusals and refreshes are in the progress."""
         super().on_event(event)
         if not isinstance(event, Repeated):
             write_line(self._out, event_to_json(event))
+        self._told = None
         if isinstance(event, simopen.PunchFailed | simopen.RendezvousFailed):
             self._told = event.diagnosis
 
@@ -300,8 +301,8 @@ class JsonDisplay(Display):
         self._line("connected", report=to_json(report))
 
     def tick(self, sent: int, received: int) -> None:
-        """One line a second."""
-        if self.elapsed >= self._next_line:
+        """One line a second, but none behind the failure, which is the last word."""
+        if self._told is None and self.elapsed >= self._next_line:
             self._next_line = self.elapsed + JSON_INTERVAL
             self._line(
                 "progress",

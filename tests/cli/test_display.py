@@ -21,6 +21,7 @@ from simopen import (
     ProofStarted,
     PunchAttempt,
     PunchConnected,
+    PunchFailed,
     PunchRefused,
     PunchReport,
     PunchStarted,
@@ -190,6 +191,19 @@ def test_a_failure_in_json(told: PeerConnectError | None, error: Failure, lines:
         display.on_event(RendezvousFailed(at=1.0, report=REPORT, diagnosis=diagnosis))
     display.failed(error)
     assert [json.loads(line)["event"] for line in out.getvalue().splitlines()] == lines
+
+
+def test_no_progress_behind_a_failure() -> None:
+    """A second that is over in the very moment of the failure adds no line; a next round does."""
+    out = io.StringIO()
+    display = JsonDisplay(out)
+    display.began -= 10
+    display.on_event(PunchFailed(at=10.0, report=REPORT, diagnosis=FAILURE.diagnosis))
+    display.tick(0, 0)
+    assert [json.loads(line)["event"] for line in out.getvalue().splitlines()] == ["punch.failed"]
+    display.on_event(RoundFailed(at=10.0, round=1, reason="silence"))
+    display.tick(0, 0)
+    assert json.loads(out.getvalue().splitlines()[-1])["event"] == "progress"
 
 
 @pytest.mark.parametrize(("lanes", "more"), [(2, " and 1 more pair"), (4, " and 3 more pairs")])
