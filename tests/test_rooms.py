@@ -25,7 +25,8 @@ MAY_KNOW = {
     "security": {"security"},
     "lab": {"lab"},
     "door": {"door", "rendezvous", "rendezvous.protocol", "security", "net", "punch", "common"},
-    "cli": {"cli", "door", "rendezvous", "rendezvous.protocol", "lab", "common"},
+    "measure": {"measure", "door", "common"},
+    "cli": {"cli", "door", "rendezvous", "rendezvous.protocol", "lab", "measure", "common"},
 }
 
 # What a pure room may import from outside: nothing with a socket, a clock, randomness or a loop.
@@ -39,6 +40,12 @@ PURE_IMPORTS = {
 PURE_LAB = ("simopen.lab.wire", "simopen.lab.capture", "simopen.lab.nat", "simopen.lab._planning")
 WORLDLY = {"anyio", "asyncio", "os", "select", "subprocess", "threading", "time"}
 
+# What is pure in the instrument: all but what runs the trials and looks at this host.
+PURE_MEASURE = tuple(
+    f"simopen.measure.{name}"
+    for name in ("_records", "_statistics", "_timetable", "_talk", "_summary")
+)
+
 
 def room_of(module: str) -> str:
     """The room of ``simopen.a.b``."""
@@ -47,7 +54,7 @@ def room_of(module: str) -> str:
         return "door"
     if parts[:2] == ["rendezvous", "protocol"]:
         return "rendezvous.protocol"
-    if parts[0] in ("punch", "net", "rendezvous", "security", "lab", "cli"):
+    if parts[0] in ("punch", "net", "rendezvous", "security", "lab", "measure", "cli"):
         return parts[0]
     if parts[0] == "__main__":
         return "cli"
@@ -112,6 +119,17 @@ def test_the_labs_models_and_pictures_are_pure(name: str, path: Path) -> None:
     """The wire's models and the captures' readers touch no clock, process or file."""
     outside = {module.split(".")[0] for module in imports(name, path)}
     assert not outside & WORLDLY
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [(name, path) for name, path in modules() if name in PURE_MEASURE],
+    ids=lambda value: str(value)[-40:],
+)
+def test_the_instruments_arithmetic_is_pure(name: str, path: Path) -> None:
+    """What is said, written and reckoned touches no clock, socket or file."""
+    outside = {module.split(".")[0] for module in imports(name, path)}
+    assert not outside & (WORLDLY | {"random", "secrets", "socket"})
 
 
 @pytest.mark.parametrize(
