@@ -4,6 +4,10 @@ Theory of operation. A file has one run or several, one after the other: a :clas
 what was measured on what, its :class:`Trial` lines in order, and an :class:`End`. A run without its
 end was killed; its trials count none the less. All times are in seconds.
 
+A trial is written as soon as it is over. What the peer tells of a failed one comes later, over the
+next connection; then the trial is written once more, and the last of a number is the one that
+counts.
+
 Invariants:
 
 - What :func:`encode_line` writes, :func:`decode_line` reads as the same value.
@@ -100,6 +104,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag_field="record", tag="ru
         label: This host's name.
         peer_label: The peer's, or None where it was never met.
         mode: Whether a coordinator introduced the two, or both knew both endpoints.
+        encrypted: Whether the streams are TLS, and proven.
         trials: How many were asked for.
         timeout: Seconds a trial may take.
         skews: Seconds from the earlier start to the later, in turn.
@@ -113,6 +118,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag_field="record", tag="ru
     label: str
     peer_label: str | None = None
     mode: Literal["rendezvous", "direct"]
+    encrypted: bool = False
     trials: Count
     timeout: Seconds
     skews: tuple[Seconds, ...]
@@ -126,17 +132,19 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True, tag_field="record", tag="
     Attributes:
         run: The run's name.
         number: 1 for the first; 0 for an opening, which failed and has no place in the timetable.
+        planned: The skew that the timetable asks for; None for an opening.
         skew: Seconds by which we began after the peer; negative where before, None if not known.
         ok: Whether both sides held the stream and bytes crossed it both ways.
         took: Seconds from the later start to the last side's stream, or None.
         limit: The least that is possible between these two hosts with this skew, or None.
-        bound: The least through the coordinator (T*, docs/rendezvous.md), or None.
+        bound: The least through the coordinator (T* with the way there), or None.
         ours: This host's side.
         theirs: The peer's, or None where it was never told.
     """
 
     run: str
     number: Count
+    planned: float | None = None
     skew: float | None = None
     ok: bool
     took: Seconds | None = None
@@ -169,7 +177,7 @@ class Results:
 
     Attributes:
         run: What was measured.
-        trials: In the order of the file.
+        trials: In the order of the file, each as it was written last.
         end: How it ended; None where it was killed.
     """
 
@@ -225,7 +233,11 @@ def _add(runs: list[Results], record: Record) -> None:
     last = runs[-1] if runs else None
     if last is None or last.run.run != record.run or last.end is not None:
         raise ResultFileError("this belongs to no run above it, or to one that has ended")
-    if isinstance(record, Trial):
-        last.trials.append(record)
-    else:
+    if isinstance(record, End):
         last.end = record
+        return
+    numbers = [trial.number for trial in last.trials]
+    if record.number and record.number in numbers:
+        last.trials[numbers.index(record.number)] = record
+    else:
+        last.trials.append(record)

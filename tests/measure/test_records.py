@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from simopen import UsageError
 from simopen.measure._records import (
@@ -128,9 +129,10 @@ def test_any_line_is_read_or_refused(line: str | bytes) -> None:
 
 def test_a_file_with_two_runs() -> None:
     """Each has its trials; the second was killed."""
-    again = Run(**{**{name: getattr(RUN, name) for name in RUN.__struct_fields__}, "run": "0c"})
-    one, two = read_results(["\n", *lines(RUN, TRIAL, TRIAL, END, again)])
-    assert (one.run, one.trials, one.end) == (RUN, [TRIAL, TRIAL], END)
+    again = replace(RUN, run="0c")
+    second = replace(TRIAL, number=2)
+    one, two = read_results(["\n", *lines(RUN, TRIAL, second, END, again)])
+    assert (one.run, one.trials, one.end) == (RUN, [TRIAL, second], END)
     assert (two.run, two.trials, two.end) == (again, [], None)
 
 
@@ -149,3 +151,12 @@ def test_a_record_of_another_run() -> None:
     other = End(run="0c", finished=True, why="done")
     with pytest.raises(ResultFileError, match=r"^line 2: "):
         read_results(lines(RUN, other))
+
+
+def test_what_the_peer_told_later() -> None:
+    """Of a trial that was written twice the later one counts; openings are all their own."""
+    later = replace(TRIAL, theirs=SIDE)
+    opening = replace(TRIAL, number=0, ok=False)
+    second = replace(TRIAL, number=2)
+    (results,) = read_results(lines(RUN, opening, opening, TRIAL, second, later))
+    assert results.trials == [opening, opening, later, second]
