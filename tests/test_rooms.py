@@ -43,7 +43,7 @@ WORLDLY = {"anyio", "asyncio", "os", "select", "subprocess", "threading", "time"
 # What is pure in the instrument: all but what runs the trials and looks at this host.
 PURE_MEASURE = tuple(
     f"simopen.measure.{name}"
-    for name in ("_records", "_statistics", "_timetable", "_talk", "_summary")
+    for name in ("_records", "_statistics", "_timetable", "_talk", "_pairing", "_summary")
 )
 
 

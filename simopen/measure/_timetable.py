@@ -60,7 +60,7 @@ class Timetable:
         """Seconds by which we begin after the peer; negative where before it."""
         later_leads = number % 2 == 0
         skew = self.skews[(number - 1) // 2 % len(self.skews)]
-        return skew if leads is later_leads else -skew
+        return skew if leads is later_leads else 0.0 - skew  # which is never -0.0
 
     def delay(self, number: int, *, leads: bool) -> float:
         """Seconds from the slot's begin to our start."""
