@@ -16,6 +16,7 @@ module            what it does
 ``_statistics``   figures that say how sure they are
 ``_timetable``    a trial's ports and room, and who begins it by how much
 ``_talk``         what the two sides say to each other over a trial's stream
+``_pairing``      a trial's record, from what the two sides know of it
 ``_summary``      what all trials together show, as values and as a table
 ``_environment``  what the figures were taken on
 ``_trial``        one call, and what became of it
@@ -25,7 +26,7 @@ module            what it does
 Invariants
 ==========
 
-- The first five are pure: no I/O, clock or randomness.
+- The first six are pure: no I/O, clock or randomness.
 - Every record is handed out as soon as it is known, and never changed after that.
 - A trial that fails never ends a run.
 """
