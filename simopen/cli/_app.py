@@ -146,6 +146,95 @@ def connect(  # noqa: PLR0913 - one for each option
 
 
 @app.command
+def measure(  # noqa: PLR0913 - one for each option
+    remote: str | None = None,
+    /,
+    *,
+    local: str | None = None,
+    rendezvous: str | None = None,
+    room: str | None = None,
+    invite_file: SecretFile = None,
+    secret_file: SecretFile = None,
+    trials: int = 20,
+    timeout: float = 10.0,
+    skew: str = "0,0.05,0.4",
+    wait: float = 600.0,
+    label: str | None = None,
+    out: Annotated[Path | None, cyclopts.Parameter(allow_leading_hyphen=False)] = None,
+    json: bool = False,
+) -> int:
+    """Measure how well two hosts connect: both sides run this command.
+
+    It connects again and again, on fresh ports, with one side and then the other beginning first,
+    and shows how often that succeeded and how long it took. Nothing else connects the two: what
+    they tell each other goes over the connections that are measured. Both sides give the same
+    --trials, --timeout and --skew, and print the same table to standard output.
+
+    Exit code: 0 all trials were run, 1 none connected or the run ended early, 2 wrong use, 130
+    interrupted, which still prints and keeps what there is.
+
+    Through a coordinator (simopen coordinator); both sides run the same line and have the same
+    invite (simopen invite):
+
+        simopen measure --rendezvous tcp://198.51.100.1 --invite-file invite
+
+    Without one, the commands are mirror images; each trial takes the next port on both sides:
+
+        simopen measure 203.0.113.2:41000 --local 0.0.0.0:40000
+
+        simopen measure 198.51.100.7:40000 --local 0.0.0.0:41000
+
+    Parameters
+    ----------
+    remote
+        The peer as this host reaches it: host:port or [v6]:port.
+    local
+        The endpoint to connect from. With --rendezvous it may be left out, or has port 0.
+    rendezvous
+        The coordinator that finds the peer: tcp://host:port or tls://host:port.
+    room
+        The room of a secret that is no invite; the same on both sides.
+    invite_file
+        A file with the invite.
+    secret_file
+        A file with a secret: text of 20 characters or more, or bytes, 16 or more.
+    trials
+        How many trials.
+    timeout
+        Seconds a trial may take.
+    skew
+        Seconds from one side's start to the other's, in turn.
+    wait
+        Seconds to wait for the peer at the beginning.
+    label
+        This host's name in the table and the file. Default: the host name.
+    out
+        The result file, which must not exist yet. Default: simopen-measure-TIME.jsonl.
+    json
+        Write the records to standard output in place of the table.
+    """
+    from simopen.cli import _measure  # noqa: PLC0415 - keeps --help quick
+
+    return _measure.measure_peer(
+        _measure.Settings(
+            remote=remote,
+            local=local,
+            rendezvous=rendezvous,
+            room=room,
+            invite_file=invite_file,
+            secret_file=secret_file,
+            trials=trials,
+            timeout=timeout,
+            skew=skew,
+            wait=wait,
+            label=label,
+            out=out,
+            json=json,
+        )
+    )
+
+
+@app.command
 def demo() -> int:
     """Show a simultaneous open on this machine, packet by packet.
 

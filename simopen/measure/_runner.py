@@ -120,7 +120,7 @@ class Runner:
         self._mine: dict[int, Mine] = {}  # those the peer has told nothing of
         self._untold: dict[int, Outcome] = {}  # those the peer has not heard of
         self._at = datetime.now(UTC).isoformat(timespec="seconds")
-        self._began_telling = False
+        self._began_telling = self._ended = False
         # The agreement: a moment, and which trial's slot begins how long after it.
         self._moment, self._after, self._next = 0.0, 0.0, OPENING + 1
 
@@ -140,7 +140,10 @@ class Runner:
             self.end("done", finished=True)
 
     def end(self, why: str, *, finished: bool = False) -> None:
-        """Write the last record, with those before it that were not written yet."""
+        """Write the last record, with those before it that were not written yet; once."""
+        if self._ended:
+            return
+        self._ended = True
         self._begin_telling()
         self._tell(End(run=self._run_name, finished=finished, why=why))
 
