@@ -97,7 +97,7 @@ class Introduced:
             for _ in range(_PROBES):
                 began = time.monotonic()
                 async with await anyio.connect_tcp(host, endpoint.port):
-                    took.append(time.monotonic() - began)
+                    took.append(round(time.monotonic() - began, 6))
         return min(took, default=None)
 
 

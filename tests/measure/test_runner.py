@@ -1,0 +1,315 @@
+"""Whole runs of two sides in one process, over socket pairs: which calls connect is scripted."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+import anyio
+import pytest
+
+import simopen
+from simopen import Endpoint, PeerStream, PunchReport
+from simopen.measure import _runner, _timetable
+from simopen.measure._records import (
+    End,
+    Record,
+    Results,
+    Run,
+    Side,
+    Trial,
+    encode_line,
+    read_results,
+)
+from simopen.measure._runner import MOST_ABSENT, Plan, Runner
+from simopen.measure._timetable import Timetable
+from simopen.measure._trial import Attempt, Direct
+from simopen.net._stream import TcpStream
+from tests.helpers import no_socket_left
+
+pytestmark = pytest.mark.anyio
+
+HERE = Endpoint("192.0.2.1", 40000)
+REPORT = PunchReport(local=HERE, remote=HERE)
+PATIENCE = 30  # seconds
+TIMEOUT = 0.2  # seconds that a call takes which fails
+_side: ContextVar[str] = ContextVar("_side")  # whose task this is
+
+HALVES = {"alice": "0" * 32, "bob": "f" * 32}
+
+CONNECTS, FAILS, ABSENT, ONE_SIDED = "connects", "fails", "absent", "one-sided"
+Call = Callable[..., Awaitable[Attempt]]
+Script = Mapping[int, str]  # what becomes of a trial; those that are not in it connect
+
+
+def never(*_: object) -> None:
+    """What nobody listens to."""
+
+
+class Network:
+    """Stands in for the calls: two of the same number get the ends of one socket pair.
+
+    Attributes:
+        calls: The numbers that were called, by the side.
+        openings: What becomes of the openings, in order.
+        began: When each trial's calls began, by the side.
+    """
+
+    def __init__(self, script: Script, openings: tuple[str, ...] = ()) -> None:
+        self.calls: dict[str, list[int]] = defaultdict(list)
+        self.openings = openings
+        self.began: dict[int, dict[str, float]] = defaultdict(dict)
+        self._script = script
+        self._ends: dict[tuple[int, int], list[socket.socket]] = {}
+        self._came: dict[tuple[int, int], anyio.Event] = {}
+
+    def attempt(self, side: str) -> Call:
+        """In place of the real one, for a side's runner."""
+
+        async def attempt(_target: object, *, run: object, number: int, timeout: float) -> Attempt:
+            del run, timeout
+            tries = self.calls[side].count(number)
+            self.calls[side].append(number)
+            self.began[number][side] = began = time.monotonic()
+            fate = self._script.get(number, CONNECTS)
+            if number == 0 and tries < len(self.openings):
+                fate = self.openings[tries]
+            if fate in (FAILS, ABSENT):
+                return await self._failed(began, fate)
+            end = await self._end((number, tries))
+            if fate == ONE_SIDED and side == "bob":
+                end.close()
+                return await self._failed(began, FAILS)
+            stream = PeerStream(TcpStream(end), REPORT)
+            elapsed = time.monotonic() - began
+            return Attempt(began, Side(ok=True, elapsed=elapsed, rounds=1), stream)
+
+        return attempt
+
+    async def _failed(self, began: float, fate: str) -> Attempt:
+        await anyio.sleep(TIMEOUT)
+        kind = simopen.PeerNotFoundError if fate == ABSENT else simopen.PeerTimeoutError
+        why = simopen.Diagnosis(
+            cause=simopen.Cause.SILENCE, tried="", came_back="", explanation="", advice=""
+        )
+        side = Side(ok=False, elapsed=TIMEOUT, rounds=int(fate == FAILS), cause="silence")
+        return Attempt(began, side, error=kind(report=REPORT, diagnosis=why))
+
+    async def _end(self, key: tuple[int, int]) -> socket.socket:
+        """Wait for the other side's call; one end of the pair."""
+        if key not in self._came:
+            self._came[key] = anyio.Event()
+            with anyio.fail_after(PATIENCE):
+                await self._came[key].wait()
+            return self._ends[key].pop()
+        self._ends[key] = [*socket.socketpair()]
+        for end in self._ends[key]:
+            end.setblocking(False)
+        self._came[key].set()
+        return self._ends[key].pop()
+
+
+@pytest.fixture(autouse=True)
+def _short_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trial that fails costs a second, and not six."""
+    monkeypatch.setattr(_timetable, "TALK", 0.7)
+    monkeypatch.setattr(_timetable, "GAP", 0.1)
+
+
+class Pair:
+    """Two runners over such a network."""
+
+    def __init__(self, network: Network, monkeypatch: pytest.MonkeyPatch, **plan: Any) -> None:
+        self.records: dict[str, list[Record]] = {"alice": [], "bob": []}
+        self.wrong_use: dict[str, simopen.UsageError] = {}
+        self.runners = {}
+        self._network = network
+        self._patch = monkeypatch
+        for name, half in HALVES.items():
+            timetable = Timetable(plan.get("trials", {}).get(name, 4), TIMEOUT, (0.0, 0.05))
+            target = Direct(HERE, HERE)
+            self.runners[name] = Runner(
+                Plan(
+                    target=target,
+                    timetable=timetable,
+                    wait=1.0,
+                    label=name,
+                    environment={"cpus": 2},
+                    half=half,
+                ),
+                tell=self.records[name].append,
+                watch=never,
+            )
+
+    async def run(self) -> None:
+        """Both, to their ends."""
+        calls = {name: self._network.attempt(name) for name in self.runners}
+
+        async def attempt(target: object, **call: Any) -> Attempt:
+            call_of: Call = calls[_side.get()]
+            return await call_of(target, **call)
+
+        self._patch.setattr(_runner, "attempt", attempt)
+        with anyio.fail_after(PATIENCE), no_socket_left():
+            async with anyio.create_task_group() as group:
+                for name in self.runners:
+                    group.start_soon(self._run, name)
+
+    async def _run(self, name: str) -> None:
+        _side.set(name)
+        try:
+            await self.runners[name].run()
+        except simopen.UsageError as error:
+            self.wrong_use[name] = error
+
+    def results(self, name: str) -> Results:
+        """What a side has written, as its file is read."""
+        (results,) = read_results(encode_line(record) for record in self.records[name])
+        return results
+
+
+async def test_all_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each trial is told once, by both sides alike, in order; nothing is left to be told."""
+    network = Network({})
+    pair = Pair(network, monkeypatch)
+    await pair.run()
+    for name, peer in (("alice", "bob"), ("bob", "alice")):
+        run, *trials, end = pair.records[name]
+        assert isinstance(run, Run)
+        assert (run.label, run.peer_label, run.peer_environment) == (name, peer, {"cpus": 2})
+        assert [getattr(trial, "number", None) for trial in trials] == [1, 2, 3, 4]
+        assert all(isinstance(trial, Trial) and trial.ok for trial in trials)
+        assert end == End(run=run.run, finished=True, why="done")
+        assert network.calls[name] == [0, 1, 2, 3, 4]
+    assert pair.results("alice").run.run == pair.results("bob").run.run
+
+
+async def test_failures_stop_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are written at once, the peer tells its side over the next stream, and all go on."""
+    network = Network({1: FAILS, 2: FAILS})
+    pair = Pair(network, monkeypatch)
+    await pair.run()
+    for name in HALVES:
+        told = [record for record in pair.records[name] if isinstance(record, Trial)]
+        assert [trial.number for trial in told] == [1, 2, 1, 2, 3, 4]
+        assert [trial.theirs is None for trial in told] == [True, True, *[False] * 4]
+        trials = pair.results(name).trials
+        assert [trial.ok for trial in trials] == [False, False, True, True]
+        assert all(trial.theirs and trial.skew is not None for trial in trials)
+
+
+async def test_two_that_fail_stay_in_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The starts of the trial after two failures are as far apart as was planned."""
+    network = Network({2: FAILS, 3: FAILS})
+    pair = Pair(network, monkeypatch)
+    await pair.run()
+    began = network.began[4]
+    planned = pair.results("alice").trials[3].planned
+    assert planned == 0.05
+    # Both slots begin at the same moment; what a busy machine adds is no more than a slot.
+    assert began["alice"] - began["bob"] == pytest.approx(planned, abs=0.5)
+    slot = Timetable(4, TIMEOUT, (0.0, 0.05)).slot
+    assert network.began[3]["bob"] - network.began[2]["bob"] == pytest.approx(slot, abs=0.5)
+
+
+async def test_a_stream_that_only_one_side_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is no success, and both know it in the end."""
+    network = Network({2: ONE_SIDED})
+    pair = Pair(network, monkeypatch)
+    await pair.run()
+    for name, held in (("alice", True), ("bob", False)):
+        trial = pair.results(name).trials[1]
+        assert (trial.ok, trial.ours.ok) == (False, held)
+        assert trial.theirs is not None
+        assert trial.theirs.ok is not held
+        assert trial.took is None
+
+
+async def test_the_last_trial_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more connection tells of it, and does not count."""
+    network = Network({4: FAILS})
+    pair = Pair(network, monkeypatch)
+    await pair.run()
+    for name in HALVES:
+        assert network.calls[name] == [0, 1, 2, 3, 4, 5]
+        trials = pair.results(name).trials
+        assert [trial.number for trial in trials] == [1, 2, 3, 4]
+        assert trials[3].theirs is not None
+
+
+async def test_the_last_connection_fails_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the run ends all the same, and what the peer had is not known."""
+    network = Network({4: FAILS, 5: FAILS})
+    pair = Pair(network, monkeypatch)
+    await pair.run()
+    for name in HALVES:
+        results = pair.results(name)
+        assert results.end is not None
+        assert results.end.finished
+        assert results.trials[3].theirs is None
+
+
+async def test_openings_that_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Are written with the run, once the peer is known."""
+    network = Network({}, openings=(FAILS, FAILS))
+    pair = Pair(network, monkeypatch)
+    await pair.run()
+    for name in HALVES:
+        numbers = [trial.number for trial in pair.results(name).trials]
+        assert numbers == [0, 0, 1, 2, 3, 4]
+        assert pair.results(name).run.peer_label is not None
+
+
+async def test_as_many_openings_as_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If none connects, the run ends with them."""
+    network = Network({0: FAILS})
+    pair = Pair(network, monkeypatch)
+    await pair.run()
+    for name in HALVES:
+        results = pair.results(name)
+        assert [trial.number for trial in results.trials] == [0, 0, 0, 0]
+        assert results.end is not None
+        assert (results.end.finished, results.end.why) == (False, "no opening has connected")
+        assert isinstance(pair.runners[name].error, simopen.PeerTimeoutError)
+
+
+async def test_a_peer_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the opening it ends the run; no trial is written."""
+    pair = Pair(Network({0: ABSENT}), monkeypatch)
+    await pair.run()
+    for name in HALVES:
+        assert pair.results(name).trials == []
+        assert isinstance(pair.runners[name].error, simopen.PeerNotFoundError)
+
+
+async def test_a_peer_that_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is waited for in some more trials, and not in all."""
+    network = Network(dict.fromkeys(range(2, 20), ABSENT))
+    pair = Pair(network, monkeypatch, trials=dict.fromkeys(HALVES, 19))
+    await pair.run()
+    for name in HALVES:
+        results = pair.results(name)
+        assert [trial.number for trial in results.trials] == [*range(1, 2 + MOST_ABSENT)]
+        assert results.end is not None
+        assert results.end.why == f"the peer has not come to {MOST_ABSENT} trials"
+
+
+async def test_different_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Are found by both sides, and nothing is written."""
+    pair = Pair(Network({}), monkeypatch, trials={"alice": 3, "bob": 4})
+    await pair.run()
+    assert "trials: 3 here, 4 there" in str(pair.wrong_use["alice"])
+    assert "trials: 4 here, 3 there" in str(pair.wrong_use["bob"])
+    assert pair.records == {"alice": [], "bob": []}
+
+
+async def test_an_end_is_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where an interrupt comes at the very end."""
+    pair = Pair(Network({}), monkeypatch)
+    await pair.run()
+    pair.runners["alice"].end("interrupted")
+    assert sum(isinstance(record, End) for record in pair.records["alice"]) == 1
