@@ -59,10 +59,11 @@ def trial_record(
     trial = replace(trial, skew=round(skew, 6))
     if not ok or mine.round_trip is None:
         return trial
+    fired_apart = skew if scheme is None else 0.0  # once introduced, both fire together
     return replace(
         trial,
         took=_took(mine.outcome, theirs),
-        limit=_rounded(least_time(skew, mine.round_trip, encrypted=encrypted)),
+        limit=_rounded(least_time(fired_apart, mine.round_trip, encrypted=encrypted)),
         bound=_bound(skew, mine.round_trip, ours, side, scheme),
     )
 

@@ -151,8 +151,6 @@ class Runner:
 
     async def _open(self) -> None:
         plan = self._plan
-        if isinstance(plan.target, Introduced):
-            self._coordinator = await plan.target.round_trip()
         while len(self._openings) < max(1, plan.timetable.trials):
             self._watch(0, "waiting for the peer")
             call = await self._call(OPENING, plan.wait)
@@ -160,6 +158,8 @@ class Runner:
                 raise call.error
             if call.stream is None and not call.side.rounds:
                 raise RunEnded(f"the peer was not met: {_words(call.error)}", call.error)
+            if call.stream is not None and isinstance(plan.target, Introduced):
+                self._coordinator = await plan.target.round_trip()
             if await self._talk(call, OPENING):
                 self._begin_telling()
                 return

@@ -26,7 +26,7 @@ from ._timetable import room_of_trial, shifted
 OPENING = 0  # its number
 _PERSON = b"simopen measure"
 _PROBES = 3  # connections that time the way to the coordinator
-_PROBE_TIMEOUT = 5.0  # seconds for all of them
+_PROBE_TIMEOUT = 2.0  # seconds for all of them
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ def test_through_a_coordinator() -> None:
     theirs = replace(THEIRS, side=replace(THEIRS.side, coordinator_round_trip=0.02))
     trial = trial_record("0a", mine, theirs, encrypted=True, scheme="tcp")
     assert trial.bound == pytest.approx(1.5 * 0.02 + 0.01 + 0.04 + 0.08)
+    assert trial.limit == pytest.approx(0.04 + 0.08)  # both fire together, whoever came first
     assert trial_record("0a", mine, THEIRS, encrypted=True, scheme="tcp").bound is None
 
 
