@@ -36,7 +36,8 @@ from simopen.measure._trial import Direct, Introduced, Target, own_secret
 
 MOST_TRIALS = 10_000
 MOST_SKEWS = 16
-LONGEST = 60.0  # seconds of a skew, and of a name characters
+LONGEST = 60.0  # seconds
+LONGEST_LABEL = 60  # characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,7 @@ async def _measure(
         target=target,
         timetable=timetable,
         wait=settings.wait,
-        label=settings.label or platform.node()[: int(LONGEST)] or "host",
+        label=settings.label or platform.node()[:LONGEST_LABEL] or "host",
         environment=environment("uvloop" if fastest_loop() else "asyncio"),
         half=secrets.token_hex(16),
     )
@@ -146,7 +147,7 @@ class _Book:
 
     def __init__(self, path: Path, *, to_stdout: bool) -> None:
         self.path = path
-        self._lines: list[str] = []
+        self._empty = True
         self._outputs: list[TextIO] = [sys.stdout] if to_stdout else []
 
     def __enter__(self) -> Self:
@@ -159,20 +160,21 @@ class _Book:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
-        if not self._lines:
+        if self._empty:
             self.path.unlink()
 
     def write(self, record: Record) -> None:
         """Keep a record; a reader sees it at once."""
+        self._empty = False
         line = encode_line(record)
-        self._lines.append(line)
         for output in self._outputs:
             output.write(line + "\n")
             output.flush()
 
     def results(self) -> Results:
         """What has been written."""
-        (results,) = read_results(self._lines)
+        with self.path.open() as lines:
+            (results,) = read_results(lines)
         return results
 
 
@@ -193,8 +195,9 @@ def _timetable(settings: Settings) -> Timetable:
     for name, value in (("timeout", settings.timeout), ("wait", settings.wait)):
         if not (0 < value < math.inf):
             raise simopen.UsageError(f"--{name}: a number of seconds above 0")
-    if settings.label is not None and not 1 <= len(settings.label) <= LONGEST:
-        raise simopen.UsageError(f"--label: 1 to {LONGEST:g} characters")
+    label = settings.label
+    if label is not None and not (1 <= len(label) <= LONGEST_LABEL and label.isprintable()):
+        raise simopen.UsageError(f"--label: 1 to {LONGEST_LABEL} printable characters")
     return Timetable(settings.trials, settings.timeout, skews)
 
 

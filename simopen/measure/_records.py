@@ -30,7 +30,8 @@ MOST_EVENTS = 200  # of one side of a trial; what comes after them is dropped
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
-Word = Annotated[str, msgspec.Meta(max_length=256)]
+# What a peer has said may come to a terminal: without control characters.
+Word = Annotated[str, msgspec.Meta(max_length=256, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
 Mapping: TypeAlias = Literal["stable", "varies", "unknown"]
 
 
@@ -115,8 +116,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag_field="record", tag="ru
     schema: str = SCHEMA
     run: str
     at: str
-    label: str
-    peer_label: str | None = None
+    label: Word
+    peer_label: Word | None = None
     mode: Literal["rendezvous", "direct"]
     encrypted: bool = False
     trials: Count
@@ -217,27 +218,29 @@ def read_results(lines: Iterable[str]) -> list[Results]:
         ResultFileError: A line is no record or stands in the wrong place. It names the line.
     """
     runs: list[Results] = []
+    places: dict[int, int] = {}  # of the latest run's trials
     for number, line in enumerate(lines, 1):
         try:
             if line.strip():
-                _add(runs, decode_line(line))
+                _add(runs, places, decode_line(line))
         except ResultFileError as error:
             raise ResultFileError(f"line {number}: {error}") from None
     return runs
 
 
-def _add(runs: list[Results], record: Record) -> None:
+def _add(runs: list[Results], places: dict[int, int], record: Record) -> None:
     if isinstance(record, Run):
         runs.append(Results(record))
+        places.clear()
         return
     last = runs[-1] if runs else None
     if last is None or last.run.run != record.run or last.end is not None:
         raise ResultFileError("this belongs to no run above it, or to one that has ended")
     if isinstance(record, End):
         last.end = record
-        return
-    numbers = [trial.number for trial in last.trials]
-    if record.number and record.number in numbers:
-        last.trials[numbers.index(record.number)] = record
+    elif record.number in places:
+        last.trials[places[record.number]] = record
     else:
+        if record.number:  # each opening is one of its own
+            places[record.number] = len(last.trials)
         last.trials.append(record)

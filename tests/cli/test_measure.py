@@ -41,6 +41,7 @@ WRONG = [  # arguments, and what is said of them
     (["a:1", "--local", "b:1", "--skew", "0;1"], "give seconds"),
     (["a:1", "--local", "b:1", "--skew", "-1"], "--skew: up to"),
     (["a:1", "--local", "b:1", "--label", ""], "--label: 1 to"),
+    (["a:1", "--local", "b:1", "--label", "a\x1b[2J"], "--label: 1 to"),
 ]
 
 

@@ -123,6 +123,7 @@ def test_the_largest_outcome_fits() -> None:
     [
         ([replace(HIGH, version=2)], "version 2"),
         ([LOW], "ourselves"),
+        ([replace(HIGH, label="\x1b[2J")], "no message"),
         ([replace(HIGH, half="e" * 32)], "another run"),
         ([replace(HIGH, number=1)], "another trial"),
         ([OUTCOME], "no place"),
