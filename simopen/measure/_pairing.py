@@ -71,8 +71,7 @@ def trial_record(
 def _took(mine: Outcome, theirs: Outcome) -> float:
     both = (mine, theirs)
     held = max(each.began + each.side.elapsed for each in both)
-    # A clock error may make of a fast side's time less than nothing.
-    return _rounded(max(0.0, held - max(each.began for each in both)))
+    return _rounded(held - max(each.began for each in both))
 
 
 def _bound(

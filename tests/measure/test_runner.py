@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from collections import defaultdict
@@ -313,3 +314,69 @@ async def test_an_end_is_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
     await pair.run()
     pair.runners["alice"].end("interrupted")
     assert sum(isinstance(record, End) for record in pair.records["alice"]) == 1
+
+
+@pytest.fixture
+def far_ends(monkeypatch: pytest.MonkeyPatch) -> list[socket.socket]:
+    """Calls connect to the ends that are put here; whoever is there follows no protocol."""
+    ends: list[socket.socket] = []
+
+    async def attempt(*_: object, **__: object) -> Attempt:
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        ends.append(far)
+        far.send(b"HTTP/1.0 400 Bad Request\r\n\r\n" if len(ends) == 1 else b"")
+        stream = PeerStream(TcpStream(near), REPORT)
+        return Attempt(time.monotonic(), Side(ok=True, elapsed=0.0), stream)
+
+    monkeypatch.setattr(_runner, "attempt", attempt)
+    monkeypatch.setattr(_runner, "TALK", 0.3)
+    return ends
+
+
+def alone(records: list[Record], trials: int) -> Runner:
+    """A runner without another one."""
+    plan = Plan(
+        target=Direct(HERE, HERE),
+        timetable=Timetable(trials, TIMEOUT, (0.0,)),
+        wait=1.0,
+        label="alice",
+        environment={},
+        half=HALVES["alice"],
+    )
+    return Runner(plan, tell=records.append, watch=never)
+
+
+def until_closed(far: socket.socket) -> None:
+    """Wait until the other end of it is closed; a ``TimeoutError`` where that does not happen."""
+    far.settimeout(PATIENCE)
+    with far, contextlib.suppress(ConnectionResetError):
+        while far.recv(65_536):
+            pass
+
+
+async def test_somebody_who_is_no_peer(far_ends: list[socket.socket]) -> None:
+    """Whoever says something else, or nothing, costs an opening; its connection is closed."""
+    records: list[Record] = []
+    with anyio.fail_after(PATIENCE):
+        await alone(records, 2).run()
+    kinds = [type(record) for record in records]
+    assert kinds == [Run, Trial, Trial, End]
+    for far in far_ends:
+        until_closed(far)
+
+
+async def test_an_interrupt_leaves_no_connection(far_ends: list[socket.socket]) -> None:
+    """Also in the middle of a talk; what was not written yet is."""
+    records: list[Record] = []
+    runner = alone(records, 100)
+    with no_socket_left():
+        with anyio.move_on_after(1.0) as scope:
+            await runner.run()
+        assert scope.cancelled_caught
+        runner.end("interrupted")
+        for far in far_ends:
+            until_closed(far)
+    *_, last, end = records
+    assert isinstance(last, Trial)
+    assert end == End(run=HALVES["alice"][:16], finished=False, why="interrupted")

@@ -132,6 +132,7 @@ def test_the_largest_outcome_fits() -> None:
         ([HIGH, replace(OUTCOME, number=21)], "no trial"),
         ([HIGH, Told(), Ping(0)], "no place"),
         ([HIGH, Told(), Pong(1)], "out of turn"),
+        ([HIGH, Told(), *map(Pong, range(PINGS)), Pong(PINGS - 1)], "out of turn"),
         ([HIGH, Told(), Agreed()], "agreement to nothing"),
         ([HIGH, Told(), *(Pong(index) for index in range(PINGS + 1))], "out of turn"),
         ([HIGH, Told(), *map(Pong, range(PINGS)), Agreed(), Agreed()], "no place"),
