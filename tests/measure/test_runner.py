@@ -27,6 +27,7 @@ from simopen.measure._records import (
     read_results,
 )
 from simopen.measure._runner import MOST_ABSENT, Plan, Runner
+from simopen.measure._talk import Hello, Parameters, encode
 from simopen.measure._timetable import Timetable
 from simopen.measure._trial import Attempt, Direct
 from simopen.net._stream import TcpStream
@@ -380,3 +381,36 @@ async def test_an_interrupt_leaves_no_connection(far_ends: list[socket.socket]) 
     *_, last, end = records
     assert isinstance(last, Trial)
     assert end == End(run=HALVES["alice"][:16], finished=False, why="interrupted")
+
+
+async def test_the_other_side_can_read_what_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """We half-close and wait for its end: closed at once, our hello could be lost on the way."""
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    far.setblocking(False)
+
+    async def attempt(*_: object, **__: object) -> Attempt:
+        return Attempt(0.0, Side(ok=True, elapsed=0.0), PeerStream(TcpStream(near), REPORT))
+
+    monkeypatch.setattr(_runner, "attempt", attempt)
+    monkeypatch.setattr(_runner, "LINGER", PATIENCE)
+    other = Parameters(mode="direct", trials=9, timeout=1.0, skews=(0.0,))
+    hello = Hello(half=HALVES["bob"], number=0, parameters=other, label="bob", environment={})
+    wrong_use: list[simopen.UsageError] = []
+
+    async def run() -> None:
+        try:
+            await alone([], 2).run()
+        except simopen.UsageError as error:
+            wrong_use.append(error)
+
+    with anyio.fail_after(PATIENCE), far:
+        async with anyio.create_task_group() as group:
+            group.start_soon(run)
+            far.send(encode(hello))
+            await anyio.wait_readable(far)
+            while far.recv(65_536):
+                await anyio.wait_readable(far)
+            far.send(b"still read")
+            far.shutdown(socket.SHUT_WR)
+    assert wrong_use
