@@ -26,7 +26,11 @@ MAY_KNOW = {
     "lab": {"lab"},
     "door": {"door", "rendezvous", "rendezvous.protocol", "security", "net", "punch", "common"},
     "measure": {"measure", "door", "common"},
-    "cli": {"cli", "door", "rendezvous", "rendezvous.protocol", "lab", "measure", "common"},
+    "figures": {"figures", "measure", "common"},
+    "cli": {
+        *("cli", "door", "rendezvous", "rendezvous.protocol", "lab"),
+        *("measure", "figures", "common"),
+    },
 }
 
 # What a pure room may import from outside: nothing with a socket, a clock, randomness or a loop.
@@ -47,6 +51,11 @@ PURE_MEASURE = tuple(
 )
 
 
+# All figures are: the same files give the same bytes; one module writes them.
+PURE_FIGURES = "simopen.figures."
+WRITES_FIGURES = {"simopen.figures._report"}
+
+
 def room_of(module: str) -> str:
     """The room of ``simopen.a.b``."""
     parts = module.split(".")[1:]
@@ -54,7 +63,7 @@ def room_of(module: str) -> str:
         return "door"
     if parts[:2] == ["rendezvous", "protocol"]:
         return "rendezvous.protocol"
-    if parts[0] in ("punch", "net", "rendezvous", "security", "lab", "measure", "cli"):
+    if parts[0] in ("punch", "net", "rendezvous", "security", "lab", "measure", "figures", "cli"):
         return parts[0]
     if parts[0] == "__main__":
         return "cli"
@@ -130,6 +139,18 @@ def test_the_instruments_arithmetic_is_pure(name: str, path: Path) -> None:
     """What is said, written and reckoned touches no clock, socket or file."""
     outside = {module.split(".")[0] for module in imports(name, path)}
     assert not outside & (WORLDLY | {"random", "secrets", "socket"})
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [(name, path) for name, path in modules() if name.startswith(PURE_FIGURES)],
+    ids=lambda value: str(value)[-40:],
+)
+def test_figures_are_made_of_what_they_are_given(name: str, path: Path) -> None:
+    """No figure looks at a clock, at chance or at a file; one module writes files."""
+    outside = {module.split(".")[0] for module in imports(name, path)}
+    files = set() if name in WRITES_FIGURES else {"pathlib", "tempfile"}
+    assert not outside & (WORLDLY | {"random", "secrets", "socket", "datetime"} | files)
 
 
 @pytest.mark.parametrize(
