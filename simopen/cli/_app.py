@@ -249,6 +249,34 @@ def demo() -> int:
 
 
 @app.command
+def report(
+    *files: Annotated[Path, cyclopts.Parameter(allow_leading_hyphen=False)],
+    out: Annotated[Path, cyclopts.Parameter(allow_leading_hyphen=False)] = Path("simopen-report"),
+) -> int:
+    """Draw what measurements have found: a page, pictures and tables.
+
+    Reads the files of simopen measure and of the benchmarks' grid, one or several. Curves of the
+    time to connect, heat maps of success, and the best, the median and the worst trial of each
+    run as ladders go to one page (report.html), and each to a file of its own; the tables are
+    also printed, as Markdown. Files by the same names are replaced.
+
+    Needs simopen[plot].
+
+    Parameters
+    ----------
+    files
+        Result files.
+    out
+        The folder that is written to; it is made where it is missing.
+    """
+    if not files:
+        raise UsageError("report needs a result file")
+    from simopen.cli._report import report as draw  # noqa: PLC0415 - keeps --help quick
+
+    return draw(files, out)
+
+
+@app.command
 def coordinator(  # noqa: PLR0913 - one for each option
     *,
     listen: str = "0.0.0.0:7337,[::]:7337",
