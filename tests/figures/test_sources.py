@@ -128,7 +128,7 @@ def test_the_other_side_of_a_run_is_not_counted_twice() -> None:
 
 def test_names_are_fit_to_be_drawn() -> None:
     """A host's name has no control characters, and an end."""
-    (batch,) = read("f", lines(measured(1, label="a\x00\n" + "x" * 100))).batches
+    (batch,) = read("f", lines(measured(1, label="a\u202e" + "x" * 100))).batches
     assert batch.sites[0].isprintable()
     assert len(batch.sites[0]) <= 24
 
