@@ -147,7 +147,7 @@ def _batches(source: str, results: Results) -> Iterable[Batch]:
     """The trials of a run, by how far apart their starts were."""
     by_skew: dict[float | None, list[Trial]] = {}
     for trial in results.trials:
-        by_skew.setdefault(_nearest(trial.skew, results.run.skews), []).append(trial)
+        by_skew.setdefault(_meant(trial, results.run.skews), []).append(trial)
     rtt = round_trip(results)
     for skew, trials in sorted(by_skew.items(), key=lambda item: (item[0] is None, item[0] or 0)):
         good = [trial for trial in trials if trial.ok]
@@ -175,11 +175,13 @@ def round_trip(results: Results) -> float | None:
     return min((side.round_trip for side in sides if side.round_trip), default=None)
 
 
-def _nearest(skew: float | None, skews: Sequence[float]) -> float | None:
-    """The skew of the timetable that was meant."""
-    if skew is None:
+def _meant(trial: Trial, skews: Sequence[float]) -> float | None:
+    """The distance of starts that the timetable asked for, or else the one nearest to what was."""
+    if trial.planned is not None:
+        return abs(trial.planned)
+    if trial.skew is None:
         return None
-    size = abs(skew)
+    size = abs(trial.skew)
     return min(skews, key=lambda each: abs(each - size), default=size)
 
 

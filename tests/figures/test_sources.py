@@ -34,6 +34,14 @@ def test_an_unknown_skew_is_a_batch_of_its_own() -> None:
     assert (batch.skew, batch.trials, batch.succeeded) == (None, 1, 0)
 
 
+def test_the_planned_skew_counts() -> None:
+    """A trial that began later than was meant stays in its batch, and so does a failed one."""
+    record = json.loads(lines([trial(1, skew=0.3)])) | {"planned": -0.05}
+    data = lines(measured(0)[:1]) + json.dumps(record).encode() + b"\n"
+    (batch,) = read("a.jsonl", data).batches
+    assert batch.skew == 0.05
+
+
 def test_a_grid_becomes_batches() -> None:
     """Every cell is a batch with its conditions."""
     (one, other) = read("g.jsonl", grid(cell(), cell("naive", 3, naive=True, loss=0.05))).batches
