@@ -23,8 +23,10 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
+from typing import TypeAlias
 
 import anyio
 import anyio.lowlevel
@@ -103,13 +105,21 @@ class Outcome:
     failure: str = ""
 
 
-async def run(trial: Trial) -> Outcome:
-    """Run one trial to its end."""
+Connect: TypeAlias = Callable[[Trial, Outcome], Awaitable[ByteStream]]
+
+
+async def run(trial: Trial, connect: Connect | None = None) -> Outcome:
+    """Run one trial to its end.
+
+    Args:
+        trial: What to do.
+        connect: How to connect; None: as the trial says.
+    """
     await anyio.sleep(max(0.0, trial.at - time.monotonic()))
     outcome = Outcome(trial.number, time.monotonic())
     try:
-        stream = await (naive if trial.naive else engine)(trial, outcome)
-    except (simopen.PeerConnectError, TimeoutError) as error:
+        stream = await (connect or (naive if trial.naive else engine))(trial, outcome)
+    except (simopen.PeerConnectError, TimeoutError, ConnectionError) as error:
         outcome.failure = str(error) or "timed out"
         return outcome
     outcome.connected = time.monotonic()

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from benchmarks.populations import STRATEGIES, Behaviour, Strategy, load
+from benchmarks.virtual_strategies import Limits, attempts_to_connect
+
+FOUND = load()
+LIMITS = Limits(round_trip=0.08, timeout=5.0, dcutr_timeout=3.0, dcutr_attempts=3)
+OFTEN = 20
+
+
+def rate(first: Behaviour, second: Behaviour, strategy: Strategy) -> float:
+    """The share of trials that connect."""
+    tried = [
+        attempts_to_connect((first, second), strategy, FOUND, LIMITS, f"{seed}")
+        for seed in range(OFTEN)
+    ]
+    return sum(attempt is not None for attempt in tried) / OFTEN
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_silent_sites_always_connect(strategy: Strategy) -> None:
+    """Where nobody answers early SYNs the later one passes both, however they are sent."""
+    assert rate(Behaviour.SILENT, Behaviour.SILENT, strategy) == 1
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_nobody_connects_where_the_mapping_varies(strategy: Strategy) -> None:
+    """The endpoint that was seen is not the one that is met."""
+    assert rate(Behaviour.VARIES, Behaviour.SILENT, strategy) == 0
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_one_site_may_block_crossing_syns_but_not_both(strategy: Strategy) -> None:
+    """The SYN that is let in is answered, and the answer passes; with both blocking none is."""
+    assert rate(Behaviour.SILENT_BLOCKS, Behaviour.SILENT, strategy) == 1
+    assert rate(Behaviour.SILENT_BLOCKS, Behaviour.SILENT_BLOCKS, strategy) == 0
+
+
+@pytest.mark.parametrize("refusing", [Behaviour.RST, Behaviour.ICMP, Behaviour.ADMITS])
+def test_a_refusal_ends_a_single_connect_only(refusing: Behaviour) -> None:
+    """Who starts 0.4 s apart and connects once is refused; who fires again, or in time, is not."""
+    assert rate(refusing, refusing, "simopen") == 1
+    assert rate(refusing, refusing, "dcutr") == 1
+    assert 0 < rate(refusing, refusing, "one-shot") < 0.9
+
+
+def test_dcutr_needs_one_attempt_in_time() -> None:
+    """Where both start together the first attempt is enough; far apart it takes more of them."""
+    pair = Behaviour.RST, Behaviour.RST
+    assert attempts_to_connect(pair, "dcutr", FOUND, LIMITS, "a") == 1
+    slow = replace(FOUND, timings=tuple(replace(each, spread=0.4) for each in FOUND.timings))
+    tried = [attempts_to_connect(pair, "dcutr", slow, LIMITS, f"{seed}") for seed in range(OFTEN)]
+    assert {2, 3} & set(tried)
