@@ -104,10 +104,10 @@ AT_ONCE = 24  # trials under way together: those that fail wait most of their ti
 CHUNK = 4  # cells handed to a process at once
 NAMES = {"simopen": "simopen", "naive": "naive loop", "dcutr": "DCUtR", "one-shot": "one-shot"}
 SIDES = {
-    "anybody": "anybody",
-    "stable": "a stable mapping",
-    "varies": "one that varies",
-    "ideal": "an ideal site",
+    "anybody": "any NAT",
+    "stable": "a NAT of stable mapping",
+    "varies": "a NAT of varying mapping",
+    "ideal": "an ideal one",
 }
 LIMITS = Limits(
     round_trip=4 * population_lab.LATENCY,
@@ -237,13 +237,11 @@ def show(found: Populations, results: Mapping[By, Cells]) -> None:
     if len(results) > 1:
         apart = [key for key in results["lab"] if differ(*(each[key] for each in results.values()))]
         print(f"lab and simulation differ (95 %) in {len(apart)} of {len(results['lab'])} cells")
-    for each in predicted:
-        if (
-            each.strategy == "dcutr"
-            and each.measurement.what == "DCUtR in the wild"
-            and each.at_first
-        ):
-            print(f"DCUtR's successes on the first attempt, {each.by}: {each.at_first:.1%}")
+    wild = next(each for each in found.measurements if each.what == "DCUtR in the wild")
+    for by, cells in results.items():
+        first = predict(found, wild, "dcutr", by, cells).at_first
+        if first is not None:
+            print(f"DCUtR's successes on the first attempt, {by}: {first:.1%}")
     for by, cells in results.items():
         print(f"streams that carried nothing, {by}: {sum(each.false for each in cells.values())}")
 
