@@ -65,6 +65,7 @@ from benchmarks.populations import (
     Measurement,
     Populations,
     Strategy,
+    behaviour,
     behaviours,
     drawn,
     load,
@@ -285,8 +286,8 @@ def in_lab(found: Populations, trials: Trials, loop: str) -> Cells:
     return cells
 
 
-def _host(behaviour: Behaviour, side: str) -> str:
-    return f"{behaviour.name.lower()}-{side}"
+def _host(which: Behaviour, side: str) -> str:
+    return f"{which.name.lower()}-{side}"
 
 
 def drawn_in_lab(found: Populations, count: int, loop: str) -> dict[tuple[str, Strategy], Cell]:
@@ -356,18 +357,29 @@ def lines(found: Populations, results: Mapping[By, Cells]) -> Iterable[dict[str,
     yield from (each.record() for each in predictions(found, results))
 
 
-def drawn_text(cells: Mapping[tuple[str, Strategy], Cell]) -> str:
-    """What drawn pairs did, as Markdown."""
+def expected(found: Populations, name: str, strategy: Strategy, count: int, cells: Cells) -> float:
+    """How many of a profile's first so many drawn pairs connect, if behaviours are all there is."""
+    nats = drawn(found.profile(name), 2 * count, name)
+    pairs = [(behaviour(a), behaviour(b)) for a, b in zip(nats[::2], nats[1::2], strict=True)]
+    own = [cells[pair if pair in PAIRS else (pair[1], pair[0]), strategy] for pair in pairs]
+    return math.fsum(cell.succeeded / cell.trials for cell in own)
+
+
+def drawn_text(
+    found: Populations, drawn_cells: Mapping[tuple[str, Strategy], Cell], cells: Cells
+) -> str:
+    """What drawn pairs did, beside what their behaviours predict, as Markdown."""
     rows = [
         [
             name,
             NAMES[how],
             f"{cell.succeeded}/{cell.trials}",
             "{:.1%} to {:.1%}".format(*wilson(cell.succeeded, cell.trials)),
+            f"{expected(found, name, how, cell.trials, cells):.1f}",
         ]
-        for (name, how), cell in cells.items()
+        for (name, how), cell in drawn_cells.items()
     ]
-    return table(["drawn from", "strategy", "succeeded", "95 %"], rows)
+    return table(["drawn from", "strategy", "succeeded", "95 %", "by their behaviours"], rows)
 
 
 def main() -> None:
@@ -375,7 +387,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--quick", action="store_true", help="two minutes; so without any word")
-    length.add_argument("--full", action="store_true", help="half an hour")
+    length.add_argument("--full", action="store_true", help="twenty minutes")
     length.add_argument("--weigh", type=Path, metavar="FILE", help="weigh its pairs anew")
     parser.add_argument("--drawn", type=int, default=0, metavar="N", help="and N pairs as drawn")
     parser.add_argument("--loop", choices=LOOPS, default="asyncio")
@@ -395,7 +407,7 @@ def main() -> None:
     show(found, results)
     drawn_cells = drawn_in_lab(found, args.drawn, args.loop) if args.drawn else {}
     if drawn_cells:
-        print("", drawn_text(drawn_cells), sep="\n")
+        print("", drawn_text(found, drawn_cells, results["simulation"]), sep="\n")
     head = environment() | {
         "loop": args.loop,
         "trials": {by: each._asdict() for by, each in trials.items()},

@@ -12,6 +12,7 @@ from benchmarks.population import (
     Cells,
     Trials,
     differ,
+    expected,
     in_simulation,
     lines,
     new_cells,
@@ -23,7 +24,7 @@ from benchmarks.population import (
     weigh,
 )
 from benchmarks.population_lab import Cell
-from benchmarks.populations import PAIRS, STRATEGIES, Behaviour, load
+from benchmarks.populations import PAIRS, STRATEGIES, Behaviour, behaviour, drawn, load
 
 FOUND = load()
 ANYBODY = next(each for each in FOUND.measurements if each.profile == "2005")
@@ -126,3 +127,11 @@ def test_weights_of_a_measurement_are_a_whole() -> None:
     """Whoever it was between."""
     for measured in FOUND.measurements:
         assert sum(weigh(FOUND, measured).values()) == pytest.approx(1)
+
+
+def test_drawn_pairs_are_expected_to_do_as_their_behaviours() -> None:
+    """Here: as many connect as have no varying mapping, whichever way round they were drawn."""
+    nats = drawn(FOUND.profile("2005"), 80, "2005")
+    varies = [behaviour(nat) is Behaviour.VARIES for nat in nats]
+    stable = sum(not (a or b) for a, b in zip(varies[::2], varies[1::2], strict=True))
+    assert expected(FOUND, "2005", "naive", 40, results()) == pytest.approx(stable)
