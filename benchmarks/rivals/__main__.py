@@ -14,12 +14,12 @@ import benchmarks.rivals
 from benchmarks.common import environment, write_lines
 from benchmarks.display import progress_bar
 from benchmarks.rivals.catalogue import CONTENDERS, PAIRS, Contender
-from benchmarks.rivals.outcomes import tables
-from benchmarks.rivals.trials import LIMIT, SKEWS, Bench
+from benchmarks.rivals.outcomes import Pair, tables
+from benchmarks.rivals.trials import LIMIT, QUICK_LIMIT, SKEWS, Bench
 from benchmarks.rivals.venvs import CannotInstallError, python_of
 from simopen import lab
 
-TRIALS, QUICK_TRIALS = 30, 3  # of each contender at each pair of sites
+TRIALS, QUICK_TRIALS = 20, 3  # of each contender at each pair of sites
 
 
 def install(contenders: Sequence[Contender]) -> tuple[dict[str, Path], dict[str, str]]:
@@ -35,14 +35,14 @@ def install(contenders: Sequence[Contender]) -> tuple[dict[str, Path], dict[str,
 
 
 async def run(
-    pairs: Sequence[tuple[str, str]], contenders: Sequence[Contender], trials: int
+    pairs: Sequence[Pair], contenders: Sequence[Contender], trials: int, limit: float
 ) -> Bench:
     """All trials of all pairs."""
     pythons, absent = install(contenders)
     present = [each for each in contenders if each.name in pythons]
     with progress_bar() as progress:
         task = progress.add_task("trials", total=len(pairs) * len(present) * trials)
-        bench = Bench(pythons, lambda: progress.advance(task), absent=absent)
+        bench = Bench(pythons, limit, lambda: progress.advance(task), absent=absent)
         for pair in pairs:
             progress.update(task, description="~".join(pair))
             await bench.run(pair, present, trials)
@@ -63,14 +63,15 @@ def main() -> None:
     trials = QUICK_TRIALS if args.quick else TRIALS
     contenders = [each for each in CONTENDERS if each.adapter in (args.only or [each.adapter])]
     pairs = [pair for pair in PAIRS if "~".join(pair) in (args.pairs or ["~".join(pair)])]
-    bench = anyio.run(run, pairs, contenders, trials)
+    limit = QUICK_LIMIT if args.quick else LIMIT
+    bench = anyio.run(run, pairs, contenders, trials, limit)
     print(tables(bench.results, bench.absent))
     if not (args.only or args.pairs):
         head = environment() | {
             "rivals": bench.versions,
             "absent": bench.absent,
             "skews": SKEWS,
-            "limit": LIMIT,
+            "limit": limit,
         }
         records = [head, *(asdict(each) for each in bench.results)]
         write_lines("rivals.jsonl", records, quick=args.quick)

@@ -46,5 +46,6 @@ PAIRS = (
     ("open", "open"),
     ("blocked", "drop"),
     ("remapped", "remapped"),
+    ("symmetric", "open"),
     ("symmetric", "drop"),
 )

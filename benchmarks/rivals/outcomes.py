@@ -48,6 +48,18 @@ class Result:
     words: tuple[str, str]
 
 
+def came_up(line: bytes) -> dict[str, str]:
+    """The first line of an adapter: the versions of its packages.
+
+    Raises:
+        AdapterError: It is something else.
+    """
+    try:
+        return msgspec.json.decode(line, type=dict[str, dict[str, str]])["versions"]
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
+        raise AdapterError(f"no versions: {line[:80]!r}") from None
+
+
 def answered(line: bytes) -> Answer | dict[str, Any]:
     """A line of an adapter: what it has for the peer, or its answer.
 

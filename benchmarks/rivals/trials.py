@@ -26,13 +26,13 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from benchmarks.rivals.agent import Answer
 from benchmarks.rivals.catalogue import OBSERVER, TSTUN, Contender
-from benchmarks.rivals.outcomes import AdapterError, Pair, Result, answered, judge
+from benchmarks.rivals.outcomes import AdapterError, Pair, Result, answered, came_up, judge
 from benchmarks.rivals.sites import RTT, network
 from benchmarks.rivals.venvs import last_error
 from simopen import lab
 
 SKEWS = (0.0, 0.05, 0.4)  # seconds from the earlier start to the later, by turns
-LIMIT = 20.0  # seconds a trial may take: py-libp2p's three rounds have 19
+LIMIT, QUICK_LIMIT = 20.0, 10.0  # seconds for a trial: of py-libp2p's three rounds all, or two
 LEAD = 0.1  # seconds from the last word to the earlier start
 PATIENCE = 15.0  # seconds beyond the limit
 STARTING = 60.0  # seconds an adapter may take to come up
@@ -63,11 +63,7 @@ class Agent:
             self._process = await self.host.popen(self._command, stderr=stderr)
         assert self._process.stdout is not None  # noqa: S101  # a pipe, as asked for
         self._lines = BufferedByteReceiveStream(self._process.stdout)
-        try:
-            self.versions = json.loads(await self._line(STARTING))["versions"]
-        except AdapterError:
-            words = self._said.read_text(errors="replace")
-            raise AdapterError(last_error(words)) from None
+        self.versions = came_up(await self._line(STARTING))
 
     async def send(self, what: Mapping[str, Any]) -> None:
         """Tell it something; if it has ended, `hear` will say so."""
@@ -88,9 +84,12 @@ class Agent:
         try:
             with anyio.fail_after(patience):
                 return await self._lines.receive_until(b"\n", LINE_BYTES)
-        except (TimeoutError, anyio.IncompleteRead, anyio.EndOfStream, anyio.DelimiterNotFound):
-            self.kill()
-            raise AdapterError(f"nothing said for {patience:g} s, or ended") from None
+        except TimeoutError:
+            why = f"said nothing for {patience:g} s"
+        except (anyio.IncompleteRead, anyio.EndOfStream, anyio.DelimiterNotFound):
+            why = last_error(self._said.read_text(errors="replace"))
+        self.kill()
+        raise AdapterError(why)
 
     def kill(self) -> None:
         """End it; `start` brings up a new one."""
@@ -135,6 +134,7 @@ class Bench:
 
     Attributes:
         pythons: The interpreter of each contender, by its name.
+        limit: Seconds that a trial may take.
         progress: Told of every trial, with a word on the next.
         results: All that came of them.
         absent: Contenders that do not come up, and why.
@@ -142,6 +142,7 @@ class Bench:
     """
 
     pythons: Mapping[str, Path]
+    limit: float
     progress: Callable[[], None]
     results: list[Result] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
@@ -213,7 +214,7 @@ class Bench:
                     "ports": list(range(first_port, first_port + PORTS)),
                     "third": third,
                     "observer": OBSERVER,
-                    "limit": LIMIT,
+                    "limit": self.limit,
                 }
             )
         sides = await converse(agents, turn)

@@ -6,8 +6,9 @@ before that there is nothing that the caller could send on. The objects rather t
 ``RTCPeerConnection`` because with them both sides can begin at a moment of ours.
 
 Given: the peer's candidates, ICE parameters and certificate's fingerprints, a STUN server, roles.
-Settings: the defaults. Spared: signalling, gathering, and the making of the certificate. Not given:
-a TURN server, which would relay and not connect.
+Settings: the defaults, and IPv4, as all others here: its IPv6 candidates are not told to the peer.
+Spared: signalling, gathering, and the making of the certificate. Not given: a TURN server, which
+would relay and not connect.
 """
 
 from __future__ import annotations
@@ -56,7 +57,11 @@ class Peer:
         await self.gatherer.gather()
         theirs = trial.swap(
             {
-                "candidates": [asdict(each) for each in self.gatherer.getLocalCandidates()],
+                "candidates": [
+                    asdict(each)
+                    for each in self.gatherer.getLocalCandidates()
+                    if ":" not in each.ip  # the gatherer cannot be told to leave IPv6 out
+                ],
                 "ice": asdict(self.gatherer.getLocalParameters()),
                 "dtls": asdict(self.dtls.getLocalParameters()),
             }

@@ -54,6 +54,7 @@ class Meeting(INotifee):  # type: ignore[misc]  # not installed where types are 
             await trio.sleep(trial.together - time.monotonic())
             self.answer.began = time.monotonic()
             nursery.start_soon(self.punch, peer, Multiaddr(theirs["address"]))
+            self.answer.words = f"no connection within {trial.limit:g} s"
             with trio.move_on_after(trial.limit):
                 await self.met.wait()
             if self.answer.usable is not None:
@@ -86,6 +87,7 @@ class Meeting(INotifee):  # type: ignore[misc]  # not installed where types are 
         """Note the moment of the first connection."""
         if self.answer.usable is None:
             self.answer.usable = self.answer.encrypted = time.monotonic()
+            self.answer.words = ""
             self.met.set()
 
     async def disconnected(self, *_: object) -> None:

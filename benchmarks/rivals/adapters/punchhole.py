@@ -66,7 +66,8 @@ def watch(trial: Trial, process: subprocess.Popen[bytes]) -> Answer:
                 answer.proven = True
                 time.sleep(LINGER)
                 return answer
-    answer.words = said.decode(errors="replace").strip().rpartition("\n")[2]
+    last = said.decode(errors="replace").strip().rpartition("\n")[2]
+    answer.words = last if process.poll() else f"killed after {trial.limit:g} s; last said: {last}"
     return answer
 
 

@@ -24,7 +24,7 @@ async def connect(trial: Trial) -> Answer:
     await anyio.sleep(trial.at - time.monotonic())
     answer = Answer(time.monotonic())
     try:
-        with anyio.fail_after(trial.limit):
+        with anyio.fail_after(trial.limit + 1):
             stream = await simopen.connect_peer(
                 (host, port), local=(trial.ip, trial.ports[0]), timeout=trial.limit
             )

@@ -9,6 +9,7 @@ from benchmarks.rivals.outcomes import (
     AdapterError,
     Result,
     answered,
+    came_up,
     failure_row,
     judge,
     successes,
@@ -25,6 +26,18 @@ FAILED = Answer(began=10.0, words="ConnectionError: ICE failed")
 def result(first: Answer = HELD, second: Answer = LATER, contender: str = "warpgate") -> Result:
     """What two answers of one trial come to."""
     return judge(contender, PAIR, 0, 0.05, (first, second))
+
+
+def test_versions_are_read() -> None:
+    """An adapter's first line gives its packages' versions."""
+    assert came_up(b'{"versions": {"warpgate": "4.0.14"}}') == {"warpgate": "4.0.14"}
+
+
+@pytest.mark.parametrize("line", [b"hello", b"\xff", b"{}", b'{"versions": 1}', b'{"version": {}}'])
+def test_a_first_line_without_versions_is_one_error(line: bytes) -> None:
+    """What a rival prints on being imported is no sign of life."""
+    with pytest.raises(AdapterError):
+        came_up(line)
 
 
 def test_an_answer_is_read() -> None:

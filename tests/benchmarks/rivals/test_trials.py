@@ -1,15 +1,21 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
 
+import anyio
 import pytest
+from anyio.abc import Process
 
 from benchmarks.rivals.agent import Answer
-from benchmarks.rivals.catalogue import CONTENDERS, PAIRS
+from benchmarks.rivals.catalogue import CONTENDERS, PAIRS, Contender
 from benchmarks.rivals.outcomes import AdapterError
 from benchmarks.rivals.sites import GATEWAYS
 from benchmarks.rivals.trials import SKEWS, Agent, Round, converse
+from simopen import lab
 
 TURN = Round(("drop", "drop"), 0, 0.4, 1, 0.0)
 HELD = Answer(1.0, 2.0, proven=True)
@@ -37,6 +43,52 @@ class Scripted(Agent):
     def kill(self) -> None:
         """Note it."""
         self.killed = True
+
+
+class Here:
+    """This machine in the place of a host."""
+
+    def __init__(self) -> None:
+        self.processes: list[Process] = []
+
+    async def popen(self, argv: Sequence[str], **options: Any) -> Process:
+        """Start a process."""
+        self.processes.append(await anyio.open_process(argv, **options))
+        return self.processes[-1]
+
+
+@asynccontextmanager
+async def agent(adapter: str, folder: Path) -> AsyncIterator[Agent]:
+    """An adapter that is not started yet, run by this Python."""
+    here = Here()
+    contender = Contender(adapter, adapter, "", "endpoints")
+    host = cast("lab.Host", here)
+    yield Agent(host, Path(sys.executable), contender, folder / "said")
+    for process in here.processes:
+        if process.returncode is None:
+            process.kill()
+        await process.aclose()
+
+
+@pytest.mark.anyio
+async def test_an_adapter_that_does_not_come_up(tmp_path: Path) -> None:
+    """A rival that cannot be run is known by its own last words."""
+    async with agent("nobody", tmp_path) as nobody:
+        with pytest.raises(AdapterError, match=r"No module named .*nobody"):
+            await nobody.start()
+
+
+@pytest.mark.anyio
+async def test_an_adapter_that_ends_is_followed_by_another(tmp_path: Path) -> None:
+    """What ends in a trial has failed in it, and the next trial finds a new process."""
+    async with agent("simopen_direct", tmp_path) as ours:
+        await ours.start()
+        assert set(ours.versions) == {"simopen"}
+        await ours.send({"order": "that no adapter knows"})
+        with pytest.raises(AdapterError, match="TypeError"):
+            await ours.hear()
+        await ours.start()
+        assert ours.versions
 
 
 def test_every_round_is_the_same_for_all() -> None:
