@@ -3,6 +3,8 @@
 ``python -m benchmarks.rivals [--quick]`` prints tables and writes ``results/rivals.jsonl``
 (``quick-`` in front for a short run): the environment and every rival's version, then a line for
 each trial. A rival that cannot be installed or does not come up has a line with its own words.
+The first run installs the rivals from PyPI, which takes some minutes. The short run takes a quarter
+of an hour then, the full one over two hours: who does not get through takes all the time there is.
 
 Theory of operation
 -------------------
@@ -13,7 +15,7 @@ host of the lab that does as the runner tells it, a line of JSON at a time (`age
 
 For each pair of sites there is one network: hosts `a` and `b` behind their gateways, and `c`, which
 is public and runs what third parties run: `observer` (says to whoever asks, by TCP or by STUN, from
-which endpoint he is seen), simopen's coordinator, punchhole's T-STUN server.
+which endpoint he is seen), simopen's coordinator, punchhole's T-STUN server, py-libp2p's relay.
 
 A trial has two steps. First both sides prepare: they look up from outside the ports they are going
 to use, gather candidates, make keys; the runner carries what one says to the other. Then both begin

@@ -54,7 +54,7 @@ class Trial:
 
     Attributes:
         number: The same at both sides, and nowhere else in this network.
-        first: Whether this is the first of the two sides, where roles have to differ.
+        first: Whether this is the first of the two sides, where roles have to differ; by turns.
         ip: This host's own address.
         ports: Local ports that nobody has used yet.
         third: Address of the third host.

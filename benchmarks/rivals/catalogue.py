@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-OBSERVER, COORDINATOR, TSTUN = 3478, 7337, 3477  # ports of the third host
+OBSERVER, COORDINATOR, TSTUN, RELAY = 3478, 7337, 3477, 4001  # ports of the third host
 
 
 @dataclass(frozen=True)
@@ -18,24 +18,40 @@ class Contender:
         name: What it is called.
         adapter: Its file in `adapters`.
         package: What is installed for it, with its version; "": it runs in our own environment.
-        finds: How the sides know of each other, "endpoints" or "server": see the package's header.
+        server: What runs for it on the third host, a module and its arguments; "": nothing, the
+            sides are given each other's endpoints.
+        port: Where that listens.
     """
 
     name: str
     adapter: str
     package: str
-    finds: str
+    server: str = ""
+    port: int = 0
 
 
 CONTENDERS = (
-    Contender("naive loop", "naive", "", "endpoints"),
-    Contender("simopen, endpoints", "simopen_direct", "", "endpoints"),
-    Contender("warpgate", "warpgate", "warpgate==4.0.14", "endpoints"),
-    Contender("py-libp2p", "libp2p", "libp2p==0.8.1", "endpoints"),
-    Contender("aioice (UDP)", "aioice", "aiortc==1.16.0", "endpoints"),
-    Contender("aiortc (UDP)", "aiortc", "aiortc==1.16.0", "endpoints"),
-    Contender("simopen, coordinator", "simopen_rendezvous", "", "server"),
-    Contender("punchhole", "punchhole", "punchhole==0.0.2", "server"),
+    Contender("naive loop", "naive", ""),
+    Contender("simopen, endpoints", "simopen_direct", ""),
+    Contender("warpgate", "warpgate", "warpgate==4.0.14"),
+    Contender("py-libp2p", "libp2p", "libp2p==0.8.1"),
+    Contender("aioice (UDP)", "aioice", "aiortc==1.16.0"),
+    Contender("aiortc (UDP)", "aiortc", "aiortc==1.16.0"),
+    Contender(
+        "simopen, coordinator",
+        "simopen_rendezvous",
+        "",
+        "benchmarks.rendezvous --coordinator",
+        COORDINATOR,
+    ),
+    Contender("punchhole", "punchhole", "punchhole==0.0.2", "punchhole.tstun", TSTUN),
+    Contender(
+        "py-libp2p, relay",
+        "libp2p_relay",
+        "libp2p==0.8.1",
+        "benchmarks.rivals.adapters.libp2p_relay --relay",
+        RELAY,
+    ),
 )
 
 # What stands in front of a site is `sites`' to say.

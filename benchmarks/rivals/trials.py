@@ -25,7 +25,7 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from benchmarks.rivals.agent import Answer
-from benchmarks.rivals.catalogue import OBSERVER, TSTUN, Contender
+from benchmarks.rivals.catalogue import OBSERVER, Contender
 from benchmarks.rivals.outcomes import AdapterError, Pair, Result, answered, came_up, judge
 from benchmarks.rivals.sites import RTT, network
 from benchmarks.rivals.venvs import last_error
@@ -173,22 +173,19 @@ class Bench:
     async def _start_third_parties(
         self, host: lab.Host, contenders: Sequence[Contender], folder: str
     ) -> None:
-        for module, *arguments in (
-            ("benchmarks.rivals.observer", str(OBSERVER)),
-            ("benchmarks.rendezvous", "--coordinator"),
-        ):
-            command = [sys.executable, "-m", module, *arguments]
-            process = await host.popen(command, stderr=None)
-            assert process.stdout is not None  # noqa: S101  # a pipe, as asked for
-            await process.stdout.receive()  # "ready"
-        for each in contenders:
-            if each.adapter == "punchhole":
-                command = [str(self.pythons[each.name]), "-m", "punchhole.tstun"]
-                where = os.environ | {"TSTUN_VAR_PREFIX": folder}
-                await host.popen(command, env=where, stderr=None)
+        ours = Path(sys.executable)
+        programs = [(ours, f"benchmarks.rivals.observer {OBSERVER}", OBSERVER)]
+        programs += [(self.pythons[each.name], each.server, each.port) for each in contenders]
+        where = os.environ | {"TSTUN_VAR_PREFIX": folder}  # where T-STUN keeps its FIFOs
+        with (Path(folder) / "servers").open("wb") as said:
+            for python, program, port in programs:
+                if not program:
+                    continue
+                command = [str(python), "-m", *program.split()]
+                await host.popen(command, env=where, stdout=said, stderr=said)
+                # Not all say when they are ready; the kernel's table does.
                 with anyio.move_on_after(STARTING):
-                    # It does not say when it is ready; the kernel's table does.
-                    while TSTUN not in {one.port for one in host.listeners()}:  # noqa: ASYNC110
+                    while port not in {one.port for one in host.listeners()}:  # noqa: ASYNC110
                         await anyio.sleep(0.05)
 
     async def _trial(
@@ -209,7 +206,7 @@ class Bench:
             await agent.send(
                 {
                     "number": self._tried,
-                    "first": which == 0,
+                    "first": which == turn.number % 2,
                     "ip": agent.host.ipv4,
                     "ports": list(range(first_port, first_port + PORTS)),
                     "third": third,

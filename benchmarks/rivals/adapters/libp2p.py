@@ -8,7 +8,9 @@ encrypted, and a stream can be opened, which the proof does.
 
 Given: the peer's identity and its endpoint as seen from outside, and its agreed moment, which it
 takes from half a round trip through the relay: here the later start, by a clock that both share.
-Settings: the defaults of ``new_host``, TCP. Spared: the relay, identify, the exchange of addresses.
+Settings: the defaults of ``new_host``, TCP; the sides take turns in being the responder. Spared:
+the relay, identify, the exchange of addresses. Not given: the plain dial that DCUtR tries before it
+punches; the line through the relay (`libp2p_relay`) has it.
 """
 
 from __future__ import annotations
@@ -38,6 +40,9 @@ class Meeting(INotifee):  # type: ignore[misc]  # not installed where types are 
         self.answer = Answer(trial.together)
         self.met = trio.Event()
         self.proven = trio.Event()
+        self.peer: ID | None = None
+        self.direct: list[Any] = []
+        self.here = Multiaddr(f"/ip4/{trial.ip}/tcp/{trial.ports[0]}")
         self.host = new_host(key_pair=create_new_key_pair())
         self.host.get_network().register_notifee(self)
         self.host.set_stream_handler(PROTOCOL, self.prove)
@@ -46,48 +51,54 @@ class Meeting(INotifee):  # type: ignore[misc]  # not installed where types are 
         """Listen, punch, prove."""
         trial = self.trial
         ((seen, port),) = trial.look_up()
-        here = Multiaddr(f"/ip4/{trial.ip}/tcp/{trial.ports[0]}")
-        async with self.host.run(listen_addrs=[here]), trio.open_nursery() as nursery:
+        async with self.host.run(listen_addrs=[self.here]), trio.open_nursery() as nursery:
             ours = {"peer": str(self.host.get_id()), "address": f"/ip4/{seen}/tcp/{port}"}
             theirs = trial.swap(ours)
-            peer = ID.from_string(theirs["peer"])
+            self.peer = ID.from_string(theirs["peer"])
             await trio.sleep(trial.together - time.monotonic())
             self.answer.began = time.monotonic()
-            nursery.start_soon(self.punch, peer, Multiaddr(theirs["address"]))
-            self.answer.words = f"no connection within {trial.limit:g} s"
-            with trio.move_on_after(trial.limit):
-                await self.met.wait()
-            if self.answer.usable is not None:
-                with trio.move_on_after(PROOF_TIMEOUT):
-                    await self.open_stream(peer)
+            nursery.start_soon(self.punch, Multiaddr(theirs["address"]))
+            await self.end()
             nursery.cancel_scope.cancel()
         return self.answer
 
-    async def punch(self, peer: ID, address: Multiaddr) -> None:
+    async def punch(self, address: Multiaddr) -> None:
         """Punch until it has given up, and say so."""
         punch = DCUtRProtocol(self.host)._perform_hole_punch  # noqa: SLF001  # the engine itself
-        if not await punch(peer, [address], as_responder=self.trial.first):
+        if not await punch(self.peer, [address], as_responder=self.trial.first):
             self.answer.words = "the hole punch gave up"
             self.met.set()
 
-    async def open_stream(self, peer: ID) -> None:
-        """Open the stream of the proof, at one side, and wait for it at both."""
-        if not self.trial.first:
-            await self.prove(await self.host.new_stream(peer, [PROTOCOL]))
-        await self.proven.wait()
-        await trio.sleep(LINGER)
+    async def end(self) -> None:
+        """Wait for the connection, and prove it with a stream that one side opens."""
+        self.answer.words = f"no connection within {self.trial.limit:g} s"
+        with trio.move_on_after(self.trial.limit):
+            await self.met.wait()
+        if self.answer.usable is None:
+            return
+        self.answer.words = ""
+        with trio.move_on_after(PROOF_TIMEOUT):
+            if not self.trial.first:
+                await self.prove(await self.host.new_stream(self.peer, [PROTOCOL]))
+            await self.proven.wait()
+            await trio.sleep(LINGER)
 
     async def prove(self, stream: Any) -> None:  # noqa: ANN401  # not installed where types are
-        """Exchange proofs over a stream."""
+        """Exchange proofs over a stream, which counts if it is not relayed."""
         await stream.write(self.trial.proof(ours=True))
-        self.answer.proven = await stream.read(8) == self.trial.proof(ours=False)
+        got = await stream.read(8)
+        direct = stream.muxed_conn in self.direct
+        self.answer.proven = direct and got == self.trial.proof(ours=False)
         self.proven.set()
 
-    async def connected(self, *_: object) -> None:
-        """Note the moment of the first connection."""
+    async def connected(self, _: object, conn: Any) -> None:  # noqa: ANN401  # as above
+        """Note the moment of the first connection to the peer that is not relayed."""
+        relayed = any("/p2p-circuit" in str(each) for each in conn.get_transport_addresses())
+        if relayed or conn.muxed_conn.peer_id != self.peer:
+            return
+        self.direct.append(conn.muxed_conn)
         if self.answer.usable is None:
             self.answer.usable = self.answer.encrypted = time.monotonic()
-            self.answer.words = ""
             self.met.set()
 
     async def disconnected(self, *_: object) -> None:

@@ -61,7 +61,7 @@ class Here:
 async def agent(adapter: str, folder: Path) -> AsyncIterator[Agent]:
     """An adapter that is not started yet, run by this Python."""
     here = Here()
-    contender = Contender(adapter, adapter, "", "endpoints")
+    contender = Contender(adapter, adapter, "")
     host = cast("lab.Host", here)
     yield Agent(host, Path(sys.executable), contender, folder / "said")
     for process in here.processes:
