@@ -66,8 +66,9 @@ def watch(trial: Trial, process: subprocess.Popen[bytes]) -> Answer:
                 answer.proven = True
                 time.sleep(LINGER)
                 return answer
+        silent = bool(selector.get_map())
     last = said.decode(errors="replace").strip().rpartition("\n")[2]
-    answer.words = last if process.poll() else f"killed after {trial.limit:g} s; last said: {last}"
+    answer.words = f"killed after {trial.limit:g} s; last said: {last}" if silent else last
     return answer
 
 
