@@ -52,28 +52,11 @@ typecheck: $(READY)  ## mypy strict, and that every public name is typed
 demo: $(READY)  ## two hosts connect on this machine, seen packet by packet
 	@$(BIN)/simopen demo
 
-bench: $(READY)  ## the quick benchmarks; results go to benchmarks/results/
-	$(BIN)/python -m benchmarks.connect --quick
-	$(BIN)/python -m benchmarks.stream --quick
-	$(BIN)/python -m benchmarks.tls --quick
-	$(BIN)/python -m benchmarks.wire --quick
-	$(BIN)/python -m benchmarks.rendezvous
-	$(BIN)/python -m benchmarks.load --quick
-	$(BIN)/python -m benchmarks.grid
+bench: $(READY)  ## the benchmarks in short; results go to benchmarks/results/
+	$(BIN)/python -m benchmarks --quick
 
 bench-full: $(READY)  ## the benchmarks with all their trials and the grid drawn; takes hours
-	$(BIN)/python -m benchmarks.connect
-	$(BIN)/python -m benchmarks.stream
-	$(BIN)/python -m benchmarks.tls
-	$(BIN)/python -m benchmarks.wire
-	$(BIN)/python -m benchmarks.waiting
-	$(BIN)/python -m benchmarks.concurrency
-	$(BIN)/python -m benchmarks.simulate
-	$(BIN)/python -m benchmarks.load
-	$(BIN)/python -m benchmarks.soak
-	$(BIN)/python -m benchmarks.rendezvous --full
-	$(BIN)/python -m benchmarks.lossy_meetings --full
-	$(BIN)/python -m benchmarks.grid --full; met=$$?; \
+	$(BIN)/python -m benchmarks; met=$$?; \
 		$(BIN)/python -m benchmarks.heatmap && exit $$met
 
 clean:  ## remove what make has made

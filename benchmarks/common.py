@@ -32,6 +32,12 @@ def environment() -> dict[str, Any]:
     }
 
 
+def read_lines(name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A file of ``results/``: the environment, and the records behind it."""
+    head, *records = map(json.loads, (RESULTS / name).read_text().splitlines())
+    return head, records
+
+
 def write_lines(name: str, records: Iterable[Mapping[str, Any]], *, quick: bool) -> Path:
     """Keep records as JSON lines in ``results/``, apart from the full ones if quick; says where."""
     RESULTS.mkdir(exist_ok=True)

@@ -25,7 +25,6 @@ import itertools
 import resource
 import socket
 import struct
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -37,6 +36,7 @@ import anyio
 from anyio.abc import SocketAttribute
 
 import simopen
+from benchmarks.commands import arguments, require_lab
 from benchmarks.common import LOOPS, environment, write_lines
 from benchmarks.display import progress_bar, table
 from benchmarks.workers import Answer, Worker, ask_both, serve
@@ -381,8 +381,7 @@ async def run(loops: Sequence[str], rounds: int) -> None:
 
 def main() -> None:
     """Read the arguments; run all, or one worker."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="fewer rounds")
+    parser = arguments(__doc__, "fewer rounds")
     parser.add_argument("--loops", nargs="+", choices=LOOPS, default=list(LOOPS), help="only these")
     parser.add_argument("--worker", choices=LOOPS, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -391,9 +390,8 @@ def main() -> None:
         side = Side()
         handlers = (side.punch, side.listen, side.connect, side.let_go, waiting)
         anyio.run(serve, *handlers, **LOOPS[args.worker])
-    elif reason := lab.why_unavailable():
-        sys.exit(f"this benchmark needs the lab: {reason}")
     else:
+        require_lab()
         anyio.run(run, args.loops, QUICK_ROUNDS if args.quick else ROUNDS)
 
 

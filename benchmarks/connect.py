@@ -13,6 +13,7 @@ one line for the environment, then one a cell.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import random
 import sys
@@ -24,7 +25,9 @@ from typing import Any
 import anyio
 
 import simopen
+from benchmarks.commands import arguments, require_lab
 from benchmarks.common import LOOPS, environment, write_lines
+from benchmarks.display import progress_bar
 from simopen import lab
 
 DELAY = 0.020  # seconds one way
@@ -122,28 +125,26 @@ def table_row(row: Mapping[str, Any]) -> str:
 async def run(trials: int) -> None:
     """All cells, the table, the file."""
     cells = []
-    print(HEAD)
-    for loop in LOOPS:
-        for skew in SKEWS:
-            print(f"{loop}, skew {skew * 1000:g} ms …", end="\r", file=sys.stderr, flush=True)
-            row = await cell(loop, skew, trials)
-            cells.append(row)
-            print(table_row(row), flush=True)
+    with progress_bar() as progress:
+        task = progress.add_task("", total=len(LOOPS) * len(SKEWS))
+        for loop, skew in itertools.product(LOOPS, SKEWS):
+            progress.update(task, description=f"{loop}, skew {skew * 1000:g} ms")
+            cells.append(await cell(loop, skew, trials))
+            progress.advance(task)
+    print(HEAD, *map(table_row, cells), sep="\n")
     write_lines("connect.jsonl", [environment(), *cells], quick=trials < TRIALS)
 
 
 def main() -> None:
     """Read the arguments; run all, or one worker."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="fewer trials a cell")
+    parser = arguments(__doc__, "fewer trials a cell")
     parser.add_argument("--worker", nargs=6, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
         loop, remote, local, at, skew, trials = args.worker
         anyio.run(work, remote, local, float(at), float(skew), int(trials), **LOOPS[loop])
-    elif reason := lab.why_unavailable():
-        sys.exit(f"this benchmark needs the lab: {reason}")
     else:
+        require_lab()
         anyio.run(run, QUICK_TRIALS if args.quick else TRIALS)
 
 

@@ -1,11 +1,12 @@
 """The grid: site against site, over every path, started at every distance; how the punch fares.
 
-``python -m benchmarks.grid`` runs a short grid in a few minutes, ``--full`` the whole, ``--rows``
-only some of its rows, and then also those of `cells.ON_REQUEST`. All print a table of classes with
-what is asked of each (`benchmarks.verdicts`), and write ``results/grid.jsonl``, with ``quick-``
-before the name of a short run and the rows' names behind it where there were any: the environment,
-then a line for each cell. ``python -m benchmarks.heatmap`` draws it. The first failure of each cell
-but the naive loop's is printed packet by packet; a full run keeps it in ``grid-failures.txt``.
+``python -m benchmarks.grid`` runs the whole, for hours, ``--quick`` a short one, for minutes;
+``--rows`` only some of its rows, and then also those of `cells.ON_REQUEST`. All print a table of
+classes with what is asked of each (`benchmarks.verdicts`), and write ``results/grid.jsonl``, with
+``quick-`` before the name of a short run and the rows' names behind it where there were any: the
+environment, then a line for each cell. ``python -m benchmarks.heatmap`` draws it. The first failure
+of each cell but the naive loop's is printed packet by packet; a full run keeps it in
+``grid-failures.txt``.
 
 How it is measured
 ------------------
@@ -20,7 +21,6 @@ trial succeeds when both sides hold a stream and the bytes of each have come thr
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import sys
@@ -37,6 +37,7 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from benchmarks.cells import FULL, ON_REQUEST, ROWS, SHORT, Cell, Path
+from benchmarks.commands import arguments, require_lab
 from benchmarks.common import LOOPS, environment, write_lines
 from benchmarks.display import progress_bar
 from benchmarks.puncher import Outcome, Trial
@@ -212,12 +213,12 @@ def show(found: Sequence[Cell], pictures: Sequence[str]) -> bool:
 
 
 def keep(
-    found: Sequence[Cell], pictures: Sequence[str], name: str, loop: str, *, full: bool
+    found: Sequence[Cell], pictures: Sequence[str], name: str, loop: str, *, quick: bool
 ) -> None:
     """Write the results; of a full run also the pictures of what failed."""
     head = environment() | {"loop": loop}
-    path = write_lines(f"{name}.jsonl", [head, *(cell.record() for cell in found)], quick=not full)
-    if full:
+    path = write_lines(f"{name}.jsonl", [head, *(cell.record() for cell in found)], quick=quick)
+    if not quick:
         failures = path.with_name(f"{name}-failures.txt")
         failures.unlink(missing_ok=True)
         if pictures:
@@ -226,18 +227,16 @@ def keep(
 
 def main() -> None:
     """Read the arguments and run."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--full", action="store_true", help="the whole grid; takes half an hour")
+    parser = arguments(__doc__, "a short grid")
     rows = ROWS | ON_REQUEST
     parser.add_argument("--rows", nargs="+", choices=rows, help="only these")
     parser.add_argument("--loop", choices=LOOPS, default="asyncio")
     args = parser.parse_args()
-    if reason := lab.why_unavailable():
-        sys.exit(f"this benchmark needs the lab: {reason}")
-    found = [cell for row in args.rows or ROWS for cell in rows[row](FULL if args.full else SHORT)]
+    require_lab()
+    found = [cell for row in args.rows or ROWS for cell in rows[row](SHORT if args.quick else FULL)]
     pictures = anyio.run(run, found, args.loop)
     name = "-".join(["grid", *(args.rows or ())])
-    keep(found, pictures, name, args.loop, full=args.full)
+    keep(found, pictures, name, args.loop, quick=args.quick)
     sys.exit(not show(found, pictures))
 
 

@@ -1,8 +1,9 @@
 """Meetings where packets are lost: how many come about, and whether any success is a false one.
 
-``python -m benchmarks.lossy_meetings`` takes a minute, ``--full`` brings ten thousand meetings in
-some twenty; both print what came of them and write ``results/lossy_meetings.jsonl`` (``quick-`` in
-front for a short run): the environment, the counts, then a line for each meeting that was none.
+``python -m benchmarks.lossy_meetings`` brings ten thousand meetings in some twenty minutes,
+``--quick`` 500 in one; both print what came of them and write ``results/lossy_meetings.jsonl``
+(``quick-`` in front for a short run): the environment, the counts, then a line for
+each meeting that was none.
 
 How it is measured
 ------------------
@@ -38,6 +39,7 @@ from typing import Any
 import anyio
 
 import simopen
+from benchmarks.commands import arguments, require_lab
 from benchmarks.common import LOOPS, environment, write_lines
 from benchmarks.display import progress_bar, table
 from benchmarks.statistics import percentile, wilson
@@ -294,25 +296,23 @@ def show(counts: Counts) -> None:
         print(f"\n{each['outcome']}: {words}")
 
 
-def measure(meetings: int, loop: str, *, full: bool) -> None:
+def measure(meetings: int, loop: str) -> None:
     """Run what was asked for, and tell."""
-    if reason := lab.why_unavailable():
-        sys.exit(f"this benchmark needs the lab: {reason}")
+    require_lab()
     with progress_bar() as bar:
         task = bar.add_task("meetings", total=meetings)
         counts = anyio.run(run, meetings, loop, lambda done: bar.update(task, completed=done))
     setting = {"loop": loop, "rtt": RTT, "loss": LOSS, "wave": WAVE, "seed": SEED}
     records = [environment() | setting, counts.summary(), *counts.failures]
-    write_lines("lossy_meetings.jsonl", records, quick=not full)
+    write_lines("lossy_meetings.jsonl", records, quick=meetings < MEETINGS)
     show(counts)
     sys.exit(counts.false > 0)
 
 
 def main() -> None:
     """Read the arguments and run."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--full", action="store_true", help=f"{MEETINGS:,} meetings")
-    parser.add_argument("--meetings", type=int, default=QUICK_MEETINGS, help="otherwise")
+    parser = arguments(__doc__, f"{QUICK_MEETINGS:,} meetings")
+    parser.add_argument("--meetings", type=int, help=f"how many; {MEETINGS:,} if it is not said")
     parser.add_argument("--loop", choices=LOOPS, default="asyncio")
     parser.add_argument("--worker", choices=LOOPS, help=argparse.SUPPRESS)
     parser.add_argument("--coordinator", action="store_true", help=argparse.SUPPRESS)
@@ -323,7 +323,7 @@ def main() -> None:
         listen_in()
         anyio.run(serve, meet_all, **LOOPS[args.worker])
     else:
-        measure(MEETINGS if args.full else args.meetings, args.loop, full=args.full)
+        measure(args.meetings or (QUICK_MEETINGS if args.quick else MEETINGS), args.loop)
 
 
 if __name__ == "__main__":

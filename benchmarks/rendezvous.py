@@ -1,6 +1,6 @@
 """Meetings through a coordinator: how many succeed, and how long they take against the bound.
 
-``python -m benchmarks.rendezvous`` takes some three minutes, ``--full`` a quarter of an hour; both
+``python -m benchmarks.rendezvous`` takes a quarter of an hour, ``--quick`` some three minutes; both
 print a table of classes with what is asked of each and write ``results/rendezvous.jsonl``
 (``quick-`` in front for a short run): the environment, then a line for each path.
 
@@ -30,6 +30,7 @@ from dataclasses import asdict, dataclass, field
 import anyio
 
 import simopen
+from benchmarks.commands import arguments, require_lab
 from benchmarks.common import LOOPS, environment, write_lines
 from benchmarks.display import progress_bar, table
 from benchmarks.statistics import percentile, wilson
@@ -240,9 +241,9 @@ async def run_path(path: Path, trials: int, loop: str, progress: Callable[[], No
     return outcomes
 
 
-def paths(*, full: bool) -> list[tuple[Path, int]]:
+def paths(*, quick: bool) -> list[tuple[Path, int]]:
     """What is measured, and how often."""
-    often, seldom = (30, 20) if full else (5, 3)
+    often, seldom = (5, 3) if quick else (30, 20)
     found = [
         (Path("site pairs, RTT 40 ms", pair, kernel), seldom)
         for pair in PAIRS
@@ -314,8 +315,7 @@ def show(found: Sequence[Outcomes]) -> bool:
 
 def main() -> None:
     """Read the arguments and run."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--full", action="store_true", help="more meetings of each kind")
+    parser = arguments(__doc__, "fewer meetings of each kind")
     parser.add_argument("--only", help="only classes whose name begins so")
     parser.add_argument("--loop", choices=LOOPS, default="asyncio")
     parser.add_argument("--worker", choices=LOOPS, help=argparse.SUPPRESS)
@@ -331,14 +331,13 @@ def main() -> None:
 
 def measure(args: argparse.Namespace) -> None:
     """Run what was asked for, and tell."""
-    if reason := lab.why_unavailable():
-        sys.exit(f"this benchmark needs the lab: {reason}")
-    chosen = [pair for pair in paths(full=args.full) if pair[0].row.startswith(args.only or "")]
+    require_lab()
+    chosen = [pair for pair in paths(quick=args.quick) if pair[0].row.startswith(args.only or "")]
     found = anyio.run(run, chosen, args.loop)
     if not args.only:
         head = environment() | {"loop": args.loop}
         records = [head, *(asdict(each) for each in found)]
-        write_lines("rendezvous.jsonl", records, quick=not args.full)
+        write_lines("rendezvous.jsonl", records, quick=args.quick)
     sys.exit(not show(found))
 
 

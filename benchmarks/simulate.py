@@ -2,10 +2,11 @@
 
 ``python -m benchmarks.simulate`` runs the engine's pure core through :mod:`benchmarks.virtual` over
 the cells of :mod:`benchmarks.grid` that need no real kernel: rows ``clean``, ``blocked`` and
-``loss``, whole. It prints a table of classes, judged as the grid's are, and writes
-``results/simulate.jsonl`` (``quick-simulate.jsonl`` if there are fewer punches or rows): the
-environment with the rate, then a line for each cell. ``--against results/grid.jsonl`` simulates the
-cells of a run of the lab instead, and prints where the two differ.
+``loss``, whole; ``--quick`` a twentieth of the punches. It prints a table of classes, judged as the
+grid's are, and writes ``results/simulate.jsonl`` (``quick-simulate.jsonl`` if there are fewer
+punches or rows): the environment with the rate, then a line for each cell. ``--against
+results/grid.jsonl`` simulates the cells of a run of the lab instead, and prints where the two
+differ.
 
 What is simulated
 -----------------
@@ -18,7 +19,6 @@ overhead of calls, processes or wire; the table says how much later the lab is a
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
@@ -35,6 +35,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.cells import FULL, Cell, Path
 from benchmarks.cells import ROWS as GRID_ROWS
+from benchmarks.commands import arguments
 from benchmarks.common import environment, write_lines
 from benchmarks.display import progress_bar
 from benchmarks.display import table as table_of
@@ -45,7 +46,7 @@ from benchmarks.verdicts import Verdict, judge
 from benchmarks.virtual import Pair, Scene, Site
 from simopen.lab.wire.limit import ICMP_BURST
 
-PUNCHES = 100_000
+PUNCHES, QUICK_PUNCHES = 100_000, 5_000
 CHUNK = 20  # series handed to a process at once
 AGAINST_PUNCHES = 300  # of a cell, at least
 ROWS = ("clean", "blocked", "loss")
@@ -392,8 +393,8 @@ def against(path: FilePath, manner: Manner) -> None:
 
 def main() -> None:
     """Read the arguments and run."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--punches", type=int, default=PUNCHES, help="of all cells together")
+    parser = arguments(__doc__, "a twentieth of the punches")
+    parser.add_argument("--punches", type=int, help="of all cells together")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), help="only these")
     parser.add_argument("--reaction", type=float, default=REACTION, help="seconds, at least")
     parser.add_argument("--against", type=FilePath, metavar="GRID", help="a result of the lab's")
@@ -401,7 +402,8 @@ def main() -> None:
     if args.against:
         against(args.against, Manner(args.reaction, shares=True))
     else:
-        sys.exit(whole(args.rows, args.punches, Manner(args.reaction)))
+        punches = args.punches or (QUICK_PUNCHES if args.quick else PUNCHES)
+        sys.exit(whole(args.rows, punches, Manner(args.reaction)))
 
 
 if __name__ == "__main__":

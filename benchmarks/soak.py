@@ -1,9 +1,9 @@
 """An hour of members who come and go: memory, descriptors and tasks of a coordinator must be flat.
 
-``python -m benchmarks.soak`` takes one hour (``--seconds`` another time, and then the file's name
-begins with ``quick-``), prints its verdict and writes ``results/soak.jsonl``: the environment with
-the seed, a line for each sample, a line for the end. ``results/soak.png`` shows the samples
-(:mod:`benchmarks.soak_picture`).
+``python -m benchmarks.soak`` takes one hour, ``--quick`` two minutes, ``--seconds`` any other time
+(what is written in less than an hour has ``quick-`` before its name). It prints its verdict and
+writes ``results/soak.jsonl``: the environment with the seed, a line for each sample, a line for the
+end. ``results/soak.png`` shows the samples (:mod:`benchmarks.soak_picture`).
 
 How it is measured
 ------------------
@@ -20,7 +20,6 @@ table; no visitor was denied what it was owed.
 
 from __future__ import annotations
 
-import argparse
 import random
 import ssl
 import sys
@@ -37,6 +36,7 @@ import anyio
 import anyio.to_thread
 
 from benchmarks import soak_picture
+from benchmarks.commands import arguments
 from benchmarks.common import LOOPS, RESULTS, environment, write_lines
 from benchmarks.display import progress_bar, table
 from benchmarks.servers import Server, free_port, metrics, running, write_certificate
@@ -45,7 +45,7 @@ from benchmarks.visits import VISITS, Door
 from benchmarks.watched import TASKS
 from simopen.rendezvous._prometheus import PREFIX
 
-HOUR = 3600.0  # seconds
+HOUR, QUICK = 3600.0, 120.0  # seconds
 VISITORS = 60  # at once, of each coordinator
 INTERVAL = 10.0  # seconds between samples
 REST = 15.0  # seconds after the last visitor, more than any time limit
@@ -238,19 +238,20 @@ def _yes(good: bool) -> str:  # noqa: FBT001 - a table's word
 
 def main() -> None:
     """Read the arguments and run."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--seconds", type=float, default=HOUR)
+    parser = arguments(__doc__, "two minutes")
+    parser.add_argument("--seconds", type=float, help="an hour if it is not said")
     parser.add_argument("--visitors", type=int, default=VISITORS, help="of each coordinator")
     parser.add_argument("--seed", type=int, default=SEED)
     args = parser.parse_args()
+    args.seconds = args.seconds or (QUICK if args.quick else HOUR)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         services = [
             start(stack, "plain", ()),
             start(stack, "TLS", write_certificate(folder)),
         ]
-        arguments = (services, args.seconds, args.visitors, args.seed)
-        before, samples, after, counts = anyio.run(run, *arguments, **LOOPS["uvloop"])
+        extent = (services, args.seconds, args.visitors, args.seed)
+        before, samples, after, counts = anyio.run(run, *extent, **LOOPS["uvloop"])
     told: dict[str, Any] = {name: getattr(args, name) for name in ("seconds", "visitors", "seed")}
     head = environment() | told
     end = {"before": [*map(asdict, before)], "after": [*map(asdict, after)], "visits": counts}

@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -35,6 +34,7 @@ from unittest.mock import patch
 import anyio
 
 import simopen
+from benchmarks.commands import arguments, require_lab
 from benchmarks.common import LOOPS, environment, write_lines
 from benchmarks.display import progress_bar, table
 from benchmarks.statistics import percentile
@@ -371,8 +371,7 @@ async def run(extent: Extent, *, quick: bool) -> None:
 
 def main() -> None:
     """Read the arguments; run all, or one worker."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="fewer trials and seconds")
+    parser = arguments(__doc__, "fewer trials and seconds")
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), help="only these")
     parser.add_argument("--loops", nargs="+", choices=LOOPS, default=list(LOOPS), help="only these")
     parser.add_argument("--figures", nargs="+", choices=FIGURES, default=FIGURES, help="only these")
@@ -381,8 +380,7 @@ def main() -> None:
     if args.worker:
         anyio.run(serve, alone, meet, **LOOPS[args.worker])
         return
-    if reason := lab.why_unavailable():
-        sys.exit(f"this benchmark needs the lab: {reason}")
+    require_lab()
     seconds, trials = (QUICK_SECONDS, QUICK_TRIALS) if args.quick else (SECONDS, TRIALS)
     extent = Extent(args.cases, args.loops, args.figures, seconds, trials)
     anyio.run(lambda: run(extent, quick=args.quick))

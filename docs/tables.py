@@ -1,6 +1,6 @@
 """Writes the parts of the documentation that the code already says.
 
-    python docs/tables.py
+    python -m docs.tables
 
 A part stands between `<!-- begin NAME -->` and `<!-- end NAME -->` and is replaced; a test holds
 that there is nothing to replace.
@@ -8,7 +8,6 @@ that there is nothing to replace.
 
 import dataclasses
 import inspect
-import json
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from docs import benchmark_tables
 from simopen import CoordinatorLimits, PunchOptions, lab
 from simopen._proving import MOST_LOSSES, PROOF_TIMEOUT
 from simopen._round import ROUND_GROWTH
@@ -210,36 +210,6 @@ def topologies() -> str:
     return table(["topology", "what it is"], rows)
 
 
-def figures() -> str:
-    """The last full run of the wire's benchmark."""
-    lines = (ROOT / "benchmarks" / "results" / "wire.jsonl").read_text().splitlines()
-    return "".join(f"- {measured(json.loads(line))}\n" for line in lines[1:])
-
-
-def measured(row: dict[str, Any]) -> str:
-    """One figure in words."""
-    where = row.get("gateway") or "plain"
-    where = {"plain": "without gateways", "kernel": "through two kernel NATs"}.get(
-        where, "through two NAT models"
-    )
-    where += ", recorded" if row.get("recorded") else ""
-    match row["figure"]:
-        case "rate":
-            return f"{row['packets_per_second']:,} packets of 64 bytes a second, {where}"
-        case "late":
-            tails, floors = (sorted(row[name]) for name in ("round_p99", "floor_p99"))
-            return (
-                f"{row['median'] * 1000:.2f} ms over the declared latency at the median, {where}; "
-                f"at p99 {tails[0] * 1000:.2f} to {tails[-1] * 1000:.2f} ms in {len(tails)} rounds "
-                f"of {row['probes'] // len(tails):,} packets, between which a bare timer of this "
-                f"machine was {floors[0] * 1000:.2f} to {floors[-1] * 1000:.2f} ms late at p99"
-            )
-        case "spray":
-            return f"{row['arrived']:,} of {row['sockets']:,} SYNs sent at once arrive"
-        case _:
-            return f"up in {row['up_median']:.2f} s (median of {row['times']}), {where}"
-
-
 def example(name: str) -> str:
     """A program of `examples/`."""
     return f"```python\n{(ROOT / 'examples' / name).read_text()}```\n"
@@ -259,7 +229,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "values": values,
     "presets": presets,
     "topologies": topologies,
-    "figures of the wire": figures,
+    **benchmark_tables.PARTS,
 }
 
 

@@ -38,7 +38,7 @@ def commands() -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_generated_parts_are_current(page: Path) -> None:
-    """`python docs/tables.py` would change nothing."""
+    """`python -m docs.tables` would change nothing."""
     assert tables.renewed(page.read_text()) == page.read_text()
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import anyio
 import pytest
 
+from benchmarks.coordinator import command_of
 from benchmarks.crowd import Crowd
-from benchmarks.load import command_of
 from benchmarks.servers import free_port, running, write_certificate
 from simopen.rendezvous.protocol import WireError
 

@@ -1,8 +1,8 @@
 """A coordinator with thousands who wait: memory and CPU for each, and introductions at full speed.
 
-``python -m benchmarks.load`` has 20,000 members wait, or as many as there may be open files;
-``--quick`` 2,000. Both print two tables and write ``results/load.jsonl`` (``quick-`` in front for
-a short run): the environment, then a line for each phase. Plain and TLS.
+``python -m benchmarks.coordinator`` has 20,000 members wait, or as many as there may be open files;
+``--quick`` 2,000. Both print two tables and write ``results/coordinator.jsonl`` (``quick-`` in
+front for a short run): the environment, then a line for each phase. Plain and TLS.
 
 How it is measured
 ------------------
@@ -32,7 +32,6 @@ Asked: half as many introductions as exchanges; 20,000 members plain in less tha
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import resource
 import sys
@@ -44,6 +43,7 @@ from pathlib import Path
 
 import anyio
 
+from benchmarks.commands import arguments
 from benchmarks.common import environment, write_lines
 from benchmarks.display import progress_bar, table
 from benchmarks.servers import HOST, Server, free_port, running, write_certificate
@@ -362,8 +362,7 @@ def _words(tls: bool) -> str:  # noqa: FBT001 - a table's word
 
 def main() -> None:
     """Read the arguments, measure and tell."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="fewer members, fewer turns")
+    parser = arguments(__doc__, "fewer members, fewer turns")
     parser.add_argument("--members", type=int, help="how many wait")
     parser.add_argument("--turns", type=int, help="of each server")
     parser.add_argument("--only", choices=("plain", "TLS"))
@@ -378,7 +377,7 @@ def main() -> None:
     if args.only is None:
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         head = environment() | {"asked": asked, "open_files": files, "spare_files": SPARE}
-        write_lines("load.jsonl", [head, *map(asdict, phases)], quick=args.quick)
+        write_lines("coordinator.jsonl", [head, *map(asdict, phases)], quick=args.quick)
     sys.exit(not show(phases))
 
 

@@ -3,35 +3,36 @@
 - *rate*: one host floods another with small UDP packets for some seconds; what arrives at the
   other's device is counted. Plain, and through two NAT models with everything recorded.
 - *late*: a packet every few milliseconds, stamped when it is sent and by the receiving kernel when
-  it arrives; what it took over the declared latency. The receiver's own waking is left out. Rounds
-  of it alternate with rounds of a bare timer in a real-time process, the *floor*: how late this
-  machine wakes anybody at that time. On a virtual machine that is told apart by nothing else.
+  it arrives; what it took over the declared latency of 10 ms. The receiver's own waking is left
+  out. Rounds of it alternate with rounds of a bare timer in a real-time process, the *floor*: how
+  late this machine wakes anybody at that time. On a virtual machine that is told apart by nothing
+  else.
 - *spray*: a thousand non-blocking connects at once through two NATs, recorded; SYNs that arrived.
 - *set-up*: from entering the context to having the network, and from leaving to it being gone.
 
-``python -m benchmarks.wire [--quick]`` prints the table and writes ``results/wire.jsonl``: one line
+``python -m benchmarks.lab [--quick]`` prints the table and writes ``results/lab.jsonl``: one line
 for the environment, then one a figure. The wire is one thread; the machine's other work disturbs
 it, so each figure stands beside its sample size.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import socket
 import struct
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import anyio
 
+from benchmarks.commands import arguments, require_lab
 from benchmarks.common import environment, write_lines
+from benchmarks.display import progress_bar, table
 from benchmarks.statistics import percentile
 from simopen import lab
 from simopen.lab.capture.packets import Flags, Segment, parse
@@ -241,68 +242,75 @@ async def set_up(gateway: str | None, times: int) -> dict[str, Any]:
     }
 
 
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1000:.2f}"
+HEAD = ("figure", "gateways", "recorded", "measured", "over")
+GATEWAYS = {None: "none", "home-router": "two NAT models", "kernel": "two kernel NATs"}
 
 
-def told(row: dict[str, Any]) -> str:
-    """One figure in words."""
-    where = row.get("gateway") or "plain"
-    where += ", recorded" if row.get("recorded") else ""
+def _ms(*seconds: float) -> str:
+    return " to ".join(f"{each * 1000:.2f}" for each in seconds) + " ms"
+
+
+def _range(tails: list[float]) -> str:
+    return _ms(min(tails), max(tails))
+
+
+def table_rows(row: dict[str, Any]) -> list[list[str]]:
+    """One figure as lines of the table."""
+    recorded = "yes" if row.get("recorded") else ""
+    where = [GATEWAYS[row.get("gateway")], recorded]
     match row["figure"]:
         case "rate":
-            return f"rate, {where}: {row['packets_per_second']:,} packets/s"
+            rate = f"{row['packets_per_second']:,}"
+            return [["packets of 64 bytes a second", *where, rate, f"{row['seconds']:g} s"]]
         case "late":
-            return (
-                f"late, {where}: median {_ms(row['median'])} ms, p99 {_ms(row['p99'])} ms over "
-                f"{LATENCY * 1000:g} ms, {row['probes']:,} packets; by round p99 "
-                f"{' '.join(map(_ms, row['round_p99']))}, the machine's floor "
-                f"{' '.join(map(_ms, row['floor_p99']))}"
-            )
+            rounds = f"{len(row['round_p99'])} rounds"
+            return [
+                ["late, median", *where, _ms(row["median"]), f"{row['probes']:,} packets"],
+                ["late, p99 of a round", *where, _range(row["round_p99"]), rounds],
+                ["a bare timer, late at p99", "", "", _range(row["floor_p99"]), "between them"],
+            ]
         case "spray":
-            return f"spray: {row['arrived']:,} of {row['sockets']:,} SYNs arrived"
+            where = [GATEWAYS["home-router"], "yes"]
+            return [["SYNs that arrive", *where, f"{row['arrived']:,}", f"{row['sockets']:,} sent"]]
         case _:
-            return (
-                f"set-up, {where}: median {row['up_median']:.3f} s (max {row['up_max']:.3f}), "
-                f"gone in {row['down_median']:.3f} s, {row['times']} times"
-            )
+            figures = {"up": row["up_median"], "gone": row["down_median"]}
+            times = f"{row['times']} times"
+            return [
+                [f"{what}, median", *where, f"{seconds:.2f} s", times]
+                for what, seconds in figures.items()
+            ]
 
 
 async def run(*, quick: bool) -> None:
-    """All figures, told and written."""
+    """All figures, the table, the file."""
     seconds = QUICK_FLOOD_SECONDS if quick else FLOOD_SECONDS
     rounds = QUICK_ROUNDS if quick else ROUNDS
     times = QUICK_SET_UPS if quick else SET_UPS
     with tempfile.TemporaryDirectory() as folder:
         capture = Path(folder) / "wire.pcapng"
-
-        def figures() -> Iterator[Any]:
-            yield rate(None, None, seconds)
-            yield rate(None, capture, seconds)
-            yield rate("home-router", None, seconds)
-            yield rate("home-router", capture, seconds)
-            yield rate("kernel", capture, seconds)
-            yield late(None, None, rounds)
-            yield late("home-router", capture, rounds)
-            yield late("kernel", capture, rounds)
-            yield sprayed(capture)
-            for gateway in (None, "home-router", "kernel"):
-                yield set_up(gateway, times)
-
-        rows = []
-        for figure in figures():
-            rows.append(await figure)
-            print(told(rows[-1]), flush=True)
-    write_lines("wire.jsonl", [environment(), *rows], quick=quick)
+        figures = [
+            partial(rate, None, None, seconds),
+            partial(rate, None, capture, seconds),
+            partial(rate, "home-router", None, seconds),
+            partial(rate, "home-router", capture, seconds),
+            partial(rate, "kernel", capture, seconds),
+            partial(late, None, None, rounds),
+            partial(late, "home-router", capture, rounds),
+            partial(late, "kernel", capture, rounds),
+            partial(sprayed, capture),
+            *(partial(set_up, gateway, times) for gateway in GATEWAYS),
+        ]
+        with progress_bar() as progress:
+            rows = [await figure() for figure in progress.track(figures, description="the lab")]
+    print(table(HEAD, (line for row in rows for line in table_rows(row))))
+    write_lines("lab.jsonl", [environment(), *rows], quick=quick)
 
 
 def main() -> None:
     """Read the arguments and run."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="fewer packets and times")
+    parser = arguments(__doc__, "fewer packets and times")
     args = parser.parse_args()
-    if reason := lab.why_unavailable():
-        sys.exit(f"this benchmark needs the lab: {reason}")
+    require_lab()
     anyio.run(lambda: run(quick=args.quick))
 
 

@@ -1,10 +1,10 @@
-"""What the benchmark of load makes of its phases."""
+"""What the benchmark of a coordinator makes of its phases."""
 
 from __future__ import annotations
 
 import pytest
 
-from benchmarks.load import MEMORY_ASKED, Phase, command_of, ratios, show
+from benchmarks.coordinator import MEMORY_ASKED, Phase, command_of, ratios, show
 
 
 def phase(kind: str, turn: int, each: float, **more: object) -> Phase:

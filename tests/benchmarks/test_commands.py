@@ -1,0 +1,66 @@
+"""What every benchmark's command has, and all of them in a row."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from benchmarks import __main__ as everything
+from benchmarks import commands
+
+ROOT = Path(__file__).parent.parent.parent
+THERE = [name for name in everything.COMMANDS if everything.is_there(name)]
+
+
+def test_every_benchmark_is_in_the_list() -> None:
+    """A module with a command of its own that takes ``--quick`` is run with all the others."""
+    found = {
+        path.stem
+        for path in (ROOT / "benchmarks").glob("*.py")
+        if "= arguments(__doc__" in path.read_text() and path.stem != "__main__"
+    }
+    assert found == set(THERE)
+
+
+@pytest.mark.parametrize("name", THERE)
+def test_every_benchmark_knows_quick(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its help names the option and says what the benchmark asks."""
+    monkeypatch.setattr("sys.argv", [name, "--help"])
+    module = importlib.import_module(f"benchmarks.{name}")
+    with pytest.raises(SystemExit) as ended:
+        module.main()
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert "--quick" in shown
+    assert (module.__doc__ or "").split()[0] in shown
+
+
+def test_a_benchmark_that_fails_or_is_missing_stops_no_other() -> None:
+    """All are tried, each with its row, and the whole has failed."""
+    asked: list[tuple[str, Sequence[str]]] = []
+
+    def run(name: str, options: Sequence[str]) -> str:
+        asked.append((name, options))
+        return "done" if name != "grid" else "FAILED: exit status 1"
+
+    rows, met = everything.run_all(("grid", "no_such_thing", "lab"), ["--quick"], run)
+    assert asked == [("grid", ["--quick"]), ("lab", ["--quick"])]
+    assert [row[-1] for row in rows] == ["FAILED: exit status 1", everything.MISSING, "done"]
+    assert not met
+
+
+def test_all_done_is_a_success() -> None:
+    """Every one was run and met what is asked."""
+    assert everything.run_all(("grid", "lab"), [], lambda *_: "done")[1]
+
+
+def test_without_a_lab_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command ends with it."""
+    monkeypatch.setattr(commands.lab, "why_unavailable", lambda: "no namespaces")
+    with pytest.raises(SystemExit, match="needs the lab: no namespaces"):
+        commands.require_lab()
