@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import __main__ as everything
 from benchmarks import commands
+from simopen import lab
 
 ROOT = Path(__file__).parent.parent.parent
 THERE = [name for name in everything.COMMANDS if everything.is_there(name)]
@@ -61,6 +62,6 @@ def test_all_done_is_a_success() -> None:
 
 def test_without_a_lab_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command ends with it."""
-    monkeypatch.setattr(commands.lab, "why_unavailable", lambda: "no namespaces")
+    monkeypatch.setattr(lab, "why_unavailable", lambda: "no namespaces")
     with pytest.raises(SystemExit, match="needs the lab: no namespaces"):
         commands.require_lab()
