@@ -295,19 +295,25 @@ def ratios(
 
 def show(phases: Sequence[Phase]) -> bool:
     """Print the tables; whether all that is asked is met."""
-    memory_met = _show_memory([phase for phase in phases if phase.turn == 0])
-    rows, met = [], memory_met
+    told, met = tables(phases)
+    print(told)
+    return met
+
+
+def tables(phases: Sequence[Phase]) -> tuple[str, bool]:
+    """The tables, and whether all that is asked is met."""
+    memory, met = _memory_table([phase for phase in phases if phase.turn == 0])
+    rows = []
     for tls in dict.fromkeys(phase.tls for phase in phases):
         group = [phase for phase in phases if phase.tls is tls]
         rows += [[_words(tls), step, *_figures(group, step)] for step in (*STEPS, "all")]
         met &= ratios(group, lambda phase: phase.each)[0] >= RATIO_ASKED
         rows.append([_words(tls), "rush", *_rush_figures(group)])
     head = ["", "step", "echo, µs", "coordinator, µs", "echo / coordinator", "coordinator, /s"]
-    print("\n" + table(head, rows))
-    return met
+    return f"{memory}\n\n{table(head, rows)}", met
 
 
-def _show_memory(first: Sequence[Phase]) -> bool:
+def _memory_table(first: Sequence[Phase]) -> tuple[str, bool]:
     rows, met = [], True
     for phase in first:
         memory, each, idle = phase.memory or 0, phase.memory_each or 0.0, phase.idle_cpu or 0.0
@@ -331,8 +337,7 @@ def _show_memory(first: Sequence[Phase]) -> bool:
         "server", "wait", "MiB", f"MiB for {MEMBERS:,}", "KiB each", "CPU, idle",
         "µs each a second", "as asked",
     ]  # fmt: skip
-    print(table(head, rows))
-    return met
+    return table(head, rows), met
 
 
 def _figures(group: Sequence[Phase], step: str) -> list[str]:

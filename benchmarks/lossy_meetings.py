@@ -31,7 +31,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -286,14 +286,21 @@ def wave(url: str, meetings: int, chances: random.Random) -> tuple[dict[str, Any
 
 def show(counts: Counts) -> None:
     """Print the counts as a table, and what was said of meetings that were none."""
-    told = counts.summary()
-    times = told.pop("seconds")
-    rows = [[name, str(value)] for name, value in told.items()]
-    rows += [[f"seconds, {percent} %", f"{value:.3f}"] for percent, value in times.items()]
-    print(table(["what", "figure"], rows))
+    print(summary_table(counts.summary()))
     for each in counts.failures:
         words = " | ".join(side["words"] or "holds a stream" for side in each["sides"])
         print(f"\n{each['outcome']}: {words}")
+
+
+def summary_table(summary: Mapping[str, Any]) -> str:
+    """The counts, one a line."""
+    told = dict(summary)
+    times = told.pop("seconds")
+    rounds = told.pop("rounds")
+    rows = [[name, f"{value:.6g}"] for name, value in told.items()]
+    rows += [[f"took {number} rounds", f"{count:,}"] for number, count in rounds.items()]
+    rows += [[f"seconds, {percent} %", f"{value:.3f}"] for percent, value in times.items()]
+    return table(["what", "figure"], rows)
 
 
 def measure(meetings: int, loop: str) -> None:

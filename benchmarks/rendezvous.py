@@ -276,6 +276,16 @@ async def run(found: Sequence[tuple[Path, int]], loop: str) -> list[Outcomes]:
 
 def show(found: Sequence[Outcomes]) -> bool:
     """Print the table and the failures; whether all that is asked is met."""
+    told, met = class_table(found)
+    print(told)
+    for each in found:
+        for failure in each.failures:
+            print(f"\n{each.path}: {failure}")
+    return met
+
+
+def class_table(found: Sequence[Outcomes]) -> tuple[str, bool]:
+    """A line for each class, and whether all that is asked is met."""
     rows, met_all = [], True
     for row in dict.fromkeys(each.path.row for each in found):
         group = [each for each in found if each.path.row == row]
@@ -306,11 +316,7 @@ def show(found: Sequence[Outcomes]) -> bool:
         "class", "pairs", "met", "false", "bare / T*", "p99", "(proven - T*) / RTT", "p99",
         "more than one round", "as asked",
     ]  # fmt: skip
-    print(table(head, rows))
-    for each in found:
-        for failure in each.failures:
-            print(f"\n{each.path}: {failure}")
-    return met_all
+    return table(head, rows), met_all
 
 
 def main() -> None:

@@ -204,7 +204,20 @@ def show(
     counts: Mapping[str, int],
 ) -> bool:
     """Print the verdict; whether all that is asked is met."""
-    rows, met = [], not failures(counts)
+    told, met = verdict(before, samples, after)
+    print(told)
+    print(
+        f"\n{sum(counts.values()):,} visits: "
+        + "; ".join(f"{what} {count:,}" for what, count in sorted(counts.items()))
+    )
+    return met and not failures(counts)
+
+
+def verdict(
+    before: Sequence[Sample], samples: Sequence[Sample], after: Sequence[Sample]
+) -> tuple[str, bool]:
+    """The figures as a table, and whether what is asked of them is met."""
+    rows, met = [], True
     for first, last in zip(before, after, strict=True):
         own = [each for each in samples if each.service == first.service]
         for figure, most in MOST_GROWTH.items():
@@ -220,12 +233,7 @@ def show(
             [first.service, "left over", "", "", ", ".join(left), "", "none", _yes(not left)]
         )
     head = ["coordinator", "", "before", "last", "after", "growth", "asked", "met"]
-    print(table(head, rows))
-    print(
-        f"\n{sum(counts.values()):,} visits: "
-        + "; ".join(f"{what} {count:,}" for what, count in sorted(counts.items()))
-    )
-    return met
+    return table(head, rows), met
 
 
 def _text(figure: str, value: float) -> str:

@@ -1,16 +1,152 @@
 """The tables of the benchmarks, made from the files in `benchmarks/results/`.
 
 What a benchmark prints at the end of a run is made here from what it has written, by the same
-functions; of the great ones there is a summary.
+functions; of the grid and the simulation, which have hundreds of cells, there is a summary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
-from benchmarks import lab
+import msgspec
+
+from benchmarks import (
+    concurrency,
+    connect,
+    coordinator,
+    lab,
+    lossy_meetings,
+    rendezvous,
+    soak,
+    throughput,
+    verdicts,
+    waiting,
+)
+from benchmarks.cells import Cell
 from benchmarks.common import read_lines
 from benchmarks.display import table
+from benchmarks.statistics import percentile, wilson
+
+T = TypeVar("T")
+Record = Mapping[str, Any]
+
+GRID_HEAD = (
+    *("row", "cells", "trials", "succeeded", "95 % at least", "false"),
+    *("median time / limit", "p99 over the limit, ms"),
+)
+SIMULATE_HEAD = (
+    *("row", "cells", "punches", "succeeded", "95 % at least", "false"),
+    *("median of the cells' median / limit", "most over the limit at p99, ms"),
+)
+
+
+def known(records: Sequence[Record], kind: type[T]) -> list[T]:
+    """Records as what the benchmark had written."""
+    return [msgspec.convert(record, kind) for record in records]
+
+
+def by_row(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Cells by their row; the naive loop's are a row of their own."""
+    rows: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        name = record["path"]["row"]
+        if name == "naive":
+            name = "the naive loop" if record["naive"] else "the engine beside it"
+        rows[name].append(record)
+    return rows
+
+
+def counts(cells: Sequence[Record]) -> list[str]:
+    """How many there were and how many succeeded."""
+    trials, succeeded = (sum(cell[name] for cell in cells) for name in ("trials", "succeeded"))
+    false = sum(cell["false"] for cell in cells)
+    least = f"{wilson(succeeded, trials)[0]:.2%}"
+    return [str(len(cells)), f"{trials:,}", f"{succeeded:,}", least, str(false)]
+
+
+def grid_table() -> str:
+    """The grid by rows."""
+    rows = []
+    for name, cells in by_row(read_lines("grid.jsonl")[1]).items():
+        ratios = [time / cell["limit"] for cell in cells for time in cell["times"]]
+        over = [time - cell["limit"] for cell in cells for time in cell["times"]]
+        times = [f"{percentile(ratios, 50):.2f}", f"{percentile(over, 99) * 1000:.1f}"]
+        rows.append([name, *counts(cells), *times])
+    return table(GRID_HEAD, rows)
+
+
+def simulate_table() -> str:
+    """The simulation by rows."""
+    rows = []
+    for name, cells in by_row(read_lines("simulate.jsonl")[1]).items():
+        ratios = [cell["median"] / cell["limit"] for cell in cells]
+        over = max(cell["p99"] - cell["limit"] for cell in cells)
+        rows.append([name, *counts(cells), f"{percentile(ratios, 50):.2f}", f"{over * 1000:.1f}"])
+    return table(SIMULATE_HEAD, rows)
+
+
+def loss_table() -> str:
+    """The grid's row of loss, in classes."""
+    return verdicts.table(verdicts.judge(known(read_lines("grid-loss.jsonl")[1], Cell)))
+
+
+def aided_table() -> str:
+    """Sockets that do not see refusals, beside those that do."""
+    return verdicts.aid_table(known(read_lines("grid-aided.jsonl")[1], Cell))
+
+
+def connect_table() -> str:
+    """Time to connect."""
+    return "\n".join([connect.HEAD, *map(connect.table_row, read_lines("connect.jsonl")[1])])
+
+
+def throughput_table() -> str:
+    """Streams side by side."""
+    head, records = read_lines("throughput.jsonl")
+    sent = head["bytes_sent"] // throughput.MIB
+    said = f"{head['repetitions']} repetitions, {sent} MiB for one figure of speed (half with TLS)."
+    return f"{table(throughput.HEAD, throughput.table_rows(records))}\n\n{said}"
+
+
+def concurrency_table() -> str:
+    """A thousand at once."""
+    cells = known(read_lines("concurrency.jsonl")[1], concurrency.Cell)
+    return table(concurrency.HEAD, (cell.row() for cell in cells))
+
+
+def waiting_table() -> str:
+    """Alone, and meeting after a wait."""
+    records = read_lines("waiting.jsonl")[1]
+    alone = [record for record in records if record["figure"] == "alone"]
+    met = [record for record in records if record["figure"] != "alone"]
+    lone = table(waiting.ALONE_HEAD, (cell.row() for cell in known(alone, waiting.Alone)))
+    meetings = known(met, waiting.Meetings)
+    return f"{lone}\n\n{table(waiting.MEETINGS_HEAD, (cell.row() for cell in meetings))}"
+
+
+def rendezvous_table() -> str:
+    """Meetings by class."""
+    return rendezvous.class_table(known(read_lines("rendezvous.jsonl")[1], rendezvous.Outcomes))[0]
+
+
+def lossy_table() -> str:
+    """Ten thousand meetings."""
+    return lossy_meetings.summary_table(read_lines("lossy_meetings.jsonl")[1][0])
+
+
+def coordinator_table() -> str:
+    """Memory and steps."""
+    return coordinator.tables(known(read_lines("coordinator.jsonl")[1], coordinator.Phase))[0]
+
+
+def soak_table() -> str:
+    """What has grown in an hour."""
+    *samples, end = read_lines("soak.jsonl")[1]
+    before, after = (known(end[name], soak.Sample) for name in ("before", "after"))
+    return soak.verdict(before, known(samples, soak.Sample), after)[0]
 
 
 def lab_table() -> str:
@@ -19,6 +155,40 @@ def lab_table() -> str:
     return table(lab.HEAD, (row for record in records for row in lab.table_rows(record)))
 
 
+TABLES: dict[str, Callable[[], str]] = {
+    "connect": connect_table,
+    "grid": grid_table,
+    "grid-loss": loss_table,
+    "grid-aided": aided_table,
+    "throughput": throughput_table,
+    "concurrency": concurrency_table,
+    "waiting": waiting_table,
+    "rendezvous": rendezvous_table,
+    "lossy_meetings": lossy_table,
+    "coordinator": coordinator_table,
+    "soak": soak_table,
+    "lab": lab_table,
+    "simulate": simulate_table,
+}
+"""Of each result file without its ending."""
+
+
+def environment(name: str) -> str:
+    """On what a result file was taken."""
+    head = read_lines(f"{name}.jsonl")[0]
+    versions = ", ".join(
+        f"{what} {head[what]}" for what in ("simopen", "anyio", "uvloop", "trio") if what in head
+    )
+    machine = f"{head['at'][:10]}, kernel {head['kernel']}, {head['cpus']} CPUs"
+    return f"*{machine}, Python {head['python']}, {versions}.*"
+
+
+def part(name: str) -> str:
+    """A result file as a part of a page: its table, and on what it was taken."""
+    return f"{TABLES[name]()}\n\n{environment(name)}\n"
+
+
 PARTS: dict[str, Callable[[], str]] = {
+    **{f"table of {name}": partial(part, name) for name in TABLES},
     "figures of the lab": lambda: lab_table() + "\n",
 }

@@ -3,8 +3,8 @@
 :class:`TcpStream` is a byte stream of our own over the raw socket rather than anyio's
 ``SocketStream``, because of its backpressure: on asyncio and uvloop a transport reads ahead without
 bound until the first blocked ``receive()``, while here not a byte leaves the kernel before somebody
-asks for it (``benchmarks/throughput.py`` has both). :class:`PeerStream` adds how it was opened, and is
-the same over a bare connection and an encrypted one.
+asks for it (``benchmarks/throughput.py`` has both). :class:`PeerStream` adds how it was opened, and
+is the same over a bare connection and an encrypted one.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ from ._errors import ProofError
 DEFAULT_RECEIVE = 65536  # bytes; anyio's own default
 RECORD = 16384  # bytes of plaintext that one record holds at most (RFC 8446 §5.1)
 LARGEST_PIECE = 65536  # bytes; the most that is read from the transport at once
-LARGEST_BATCH = 65536  # bytes; the most that is encrypted at once; see docs/benchmarks.md
+LARGEST_BATCH = 65536  # bytes encrypted at once, at most: what stays in the processor's cache
 MOST_ANSWERS = 16384  # bytes of answers to key updates that may wait for the next send: some 600
 BEFORE_PROOF = 16384  # bytes read from a stranger; an honest handshake takes about 1,000
 LEFTOVERS = 0.001  # seconds for reading what is there at the close
