@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -22,8 +23,9 @@ LOOPS: dict[str, dict[str, Any]] = {
 
 
 def environment() -> dict[str, Any]:
-    """On what the figures were taken."""
+    """On what the figures were taken, and by which command."""
     return {
+        "command": shlex.join(["python", *sys.orig_argv[1:]]),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "kernel": platform.release(),
         "python": platform.python_version(),

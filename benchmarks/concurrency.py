@@ -39,7 +39,7 @@ import simopen
 from benchmarks.commands import arguments, require_lab
 from benchmarks.common import LOOPS, environment, write_lines
 from benchmarks.display import progress_bar, table
-from benchmarks.workers import Answer, Worker, ask_both, serve
+from benchmarks.workers import Answer, Worker, ask_both, serve, sleep_until
 from simopen import lab
 
 RTTS = (0.020, 0.100)  # seconds
@@ -100,7 +100,7 @@ class Side:
                 self._streams.append(stream)
                 measured.last = time.monotonic()
 
-        await anyio.sleep(at - time.monotonic())
+        await sleep_until(at)
         measured = Measured()
         async with anyio.create_task_group() as group:
             for port in range(FIRST_PORT, FIRST_PORT + PUNCHES):
@@ -136,7 +136,7 @@ class Side:
             self._writers.append(writer)
             measured.last = time.monotonic()
 
-        await anyio.sleep(at - time.monotonic())
+        await sleep_until(at)
         measured = Measured()
         with anyio.move_on_after(TIMEOUT):
             async with anyio.create_task_group() as group:

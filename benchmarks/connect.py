@@ -28,12 +28,13 @@ import simopen
 from benchmarks.commands import arguments, require_lab
 from benchmarks.common import LOOPS, environment, write_lines
 from benchmarks.display import progress_bar
+from benchmarks.workers import sleep_until
 from simopen import lab
 
 DELAY = 0.020  # seconds one way
 RTT = 2 * DELAY
 SKEWS = (0.0, 0.005, 0.05, 0.4)  # seconds between the two starts
-START = 1.0  # seconds until both interpreters are up
+START = 3.0  # seconds until both interpreters are up
 TIMEOUT = 10.0  # seconds; a trial that takes longer has failed
 FIRST_PORT = 20_000
 HEAD = """\
@@ -58,7 +59,7 @@ async def work(remote: str, local: str, first_at: float, skew: float, trials: in
         port = FIRST_PORT + number
         # Not in step with the timers of either loop, or all trials would meet the same phase.
         at = first_at + number * spacing(abs(skew)) + random.Random(number).uniform(0, 0.01)
-        await anyio.sleep(at + max(skew, 0.0) - time.monotonic())
+        await sleep_until(at + max(skew, 0.0))
         began = time.monotonic()
         line: dict[str, Any] = {"began": began, "connected": None}
         try:

@@ -43,7 +43,7 @@ from benchmarks.commands import arguments, require_lab
 from benchmarks.common import LOOPS, environment, write_lines
 from benchmarks.display import progress_bar, table
 from benchmarks.statistics import percentile, wilson
-from benchmarks.workers import Answer, Worker, ask_both, serve
+from benchmarks.workers import Answer, Worker, ask_both, serve, sleep_until
 from simopen import lab
 from simopen.security import _handshake
 from simopen.security._keys import GroupKeys
@@ -197,7 +197,7 @@ async def meet(url: str, invite: str, at: float) -> Answer:
     """One side of one meeting."""
     heard = moments_heard()
     answer: Answer = {"held": None, "carries": False, "heard": heard, "rounds": 0, "words": ""}
-    await anyio.sleep(max(0.0, at - time.monotonic()))  # a busy machine may be late already
+    await sleep_until(at)
     answer["began"] = time.monotonic()
     try:
         stream = await simopen.connect_peer(

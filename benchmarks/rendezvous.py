@@ -34,7 +34,7 @@ from benchmarks.commands import arguments, require_lab
 from benchmarks.common import LOOPS, environment, write_lines
 from benchmarks.display import progress_bar, table
 from benchmarks.statistics import percentile, wilson
-from benchmarks.workers import Answer, Worker, ask_both, serve
+from benchmarks.workers import Answer, Worker, ask_both, serve, sleep_until
 from simopen import lab
 
 PORT = 7337
@@ -162,7 +162,7 @@ async def meet(url: str, invite: str, at: float, local: str | None) -> Answer:
 
     opened: dict[int, float] = {}
     answer: Answer = {"connected": None, "carries": False, "words": ""}
-    await anyio.sleep(at - time.monotonic())
+    await sleep_until(at)
     began = time.monotonic()
     try:
         stream = await simopen.connect_peer(

@@ -43,6 +43,7 @@ from benchmarks.servers import Server, free_port, metrics, running, write_certif
 from benchmarks.statistics import slope
 from benchmarks.visits import VISITS, Door
 from benchmarks.watched import TASKS
+from benchmarks.workers import sleep_until
 from simopen.rendezvous._prometheus import PREFIX
 
 HOUR, QUICK = 3600.0, 120.0  # seconds
@@ -162,7 +163,7 @@ async def run(
         with progress_bar() as progress:
             task = progress.add_task("samples", total=int(seconds / INTERVAL))
             for number in range(1, int(seconds / INTERVAL) + 1):
-                await anyio.sleep(began + number * INTERVAL - time.monotonic())
+                await sleep_until(began + number * INTERVAL)
                 at = time.monotonic() - began
                 samples += [await service.sample(at) for service in services]
                 words = f"{sum(counts.values()):,} visits, {samples[-1].memory / 2**20:.1f} MiB"

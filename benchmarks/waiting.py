@@ -38,7 +38,7 @@ from benchmarks.commands import arguments, require_lab
 from benchmarks.common import LOOPS, environment, write_lines
 from benchmarks.display import progress_bar, table
 from benchmarks.statistics import percentile
-from benchmarks.workers import Answer, Worker, ask_both, serve
+from benchmarks.workers import Answer, Worker, ask_both, serve, sleep_until
 from simopen import PunchOptions, lab
 
 RTT = 0.0002  # seconds, of lan and silence
@@ -130,7 +130,7 @@ async def meet(
     remote: str, local: str, at: float, free_period: float, clock_error: float
 ) -> Answer:
     """Meet the peer: when the call began, when it had a stream, whether that carries bytes."""
-    await anyio.sleep(at - time.monotonic())
+    await sleep_until(at)
     answer = {"began": time.monotonic(), "connected": None, "proven": False, "failure": ""}
     options = PunchOptions(free_period=free_period)
     right = time.time

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
@@ -89,6 +90,11 @@ async def ask_both(
         group.start_soon(one, 0, first)
         group.start_soon(one, 1, second)
     return answers[0], answers[1]
+
+
+async def sleep_until(moment: float) -> None:
+    """Wait for a moment of the monotonic clock; a busy machine may be late already."""
+    await anyio.sleep(max(0.0, moment - time.monotonic()))
 
 
 async def serve(*handlers: Handler) -> None:

@@ -174,13 +174,14 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def environment(name: str) -> str:
-    """On what a result file was taken."""
+    """On what a result file was taken; by which command, if it says so."""
     head = read_lines(f"{name}.jsonl")[0]
     versions = ", ".join(
         f"{what} {head[what]}" for what in ("simopen", "anyio", "uvloop", "trio") if what in head
     )
     machine = f"{head['at'][:10]}, kernel {head['kernel']}, {head['cpus']} CPUs"
-    return f"*{machine}, Python {head['python']}, {versions}.*"
+    command = f"`{head['command']}`, " if "command" in head else ""
+    return f"{command}{machine}, Python {head['python']}, {versions}."
 
 
 def part(name: str) -> str:
