@@ -34,13 +34,13 @@ from simopen import lab
 DELAY = 0.020  # seconds one way
 RTT = 2 * DELAY
 SKEWS = (0.0, 0.005, 0.05, 0.4)  # seconds between the two starts
-START = 3.0  # seconds until both interpreters are up
+START = 2.0  # seconds until both interpreters are up
 TIMEOUT = 10.0  # seconds; a trial that takes longer has failed
 FIRST_PORT = 20_000
 HEAD = """\
 | loop | starts apart, ms | met | limit, ms | median, ms | ratio | p99, ms | max, ms | SYNs a side |
 |---|---|---|---|---|---|---|---|---|"""
-TRIALS, QUICK_TRIALS = 100, 20  # a cell
+TRIALS, QUICK_TRIALS = 100, 10  # a cell
 
 
 def limit(skew: float) -> float:

@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.simulate`` runs the engine's pure core through :mod:`benchmarks.virtual` over
 the cells of :mod:`benchmarks.grid` that need no real kernel: rows ``clean``, ``blocked`` and
-``loss``, whole; ``--quick`` a twentieth of the punches. It prints a table of classes, judged as the
+``loss``, whole; ``--quick`` a fifth of the punches. It prints a table of classes, judged as the
 grid's are, and writes ``results/simulate.jsonl`` (``quick-simulate.jsonl`` if there are fewer
 punches or rows): the environment with the rate, then a line for each cell. ``--against
 results/grid.jsonl`` simulates the cells of a run of the lab instead, and prints where the two
@@ -46,7 +46,7 @@ from benchmarks.verdicts import Verdict, judge
 from benchmarks.virtual import Pair, Scene, Site
 from simopen.lab.wire.limit import ICMP_BURST
 
-PUNCHES, QUICK_PUNCHES = 100_000, 5_000
+PUNCHES, QUICK_PUNCHES = 100_000, 20_000
 CHUNK = 20  # series handed to a process at once
 AGAINST_PUNCHES = 300  # of a cell, at least
 ROWS = ("clean", "blocked", "loss")
@@ -393,7 +393,7 @@ def against(path: FilePath, manner: Manner) -> None:
 
 def main() -> None:
     """Read the arguments and run."""
-    parser = arguments(__doc__, "a twentieth of the punches")
+    parser = arguments(__doc__, "a fifth of the punches")
     parser.add_argument("--punches", type=int, help="of all cells together")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), help="only these")
     parser.add_argument("--reaction", type=float, default=REACTION, help="seconds, at least")
