@@ -1,13 +1,13 @@
 """How many pairs of hosts connect, over populations of NATs, beside what others have measured.
 
-``python -m benchmarks.population`` (or ``--quick``) takes some two minutes, ``--full`` some twenty.
-Both print what is predicted of each strategy over each population, with 95 % intervals, and what
-each pair of behaviours did; and write ``results/population.jsonl`` (``quick-`` in front for a short
-run): the environment, a line for each pair and strategy, a line for each prediction. ``--weigh
-FILE`` weighs the pairs of such a file anew, after a change of ``populations.toml``, and runs
-nothing. ``--drawn N`` runs N pairs of each profile besides, drawn as they are met, each NAT with
-all its axes, against the claim that :class:`~benchmarks.populations.Behaviour` is all that
-matters. ``python -m benchmarks.population_picture`` draws the predictions.
+``python -m benchmarks.population`` takes some twenty minutes, ``--quick`` some two. Both print what
+is predicted of each strategy over each population, with 95 % intervals, and what each pair of
+behaviours did; and write ``results/population.jsonl`` (``quick-`` in front for a short run): the
+environment, a line for each pair and strategy, a line for each prediction. ``--weigh FILE`` weighs
+the pairs of such a file anew, after a change of ``populations.toml``, and runs nothing. ``--drawn
+N`` runs N pairs of each profile besides, drawn as they are met, each NAT with all its axes, against
+the claim that :class:`~benchmarks.populations.Behaviour` is all that matters.
+``python -m benchmarks.population_picture`` draws the predictions.
 
 Strategies. All four are told the endpoint of the other that a third host has seen:
 
@@ -38,12 +38,10 @@ Intervals hold the chance of the trials, not the error of the weights.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
 import random
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -54,6 +52,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import anyio
 
 from benchmarks import population_lab
+from benchmarks.commands import arguments, require_lab
 from benchmarks.common import LOOPS, environment, write_lines
 from benchmarks.display import progress_bar, table
 from benchmarks.population_lab import Cell, Job
@@ -384,11 +383,8 @@ def drawn_text(
 
 def main() -> None:
     """Read the arguments and run."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument("--quick", action="store_true", help="two minutes; so without any word")
-    length.add_argument("--full", action="store_true", help="twenty minutes")
-    length.add_argument("--weigh", type=Path, metavar="FILE", help="weigh its pairs anew")
+    parser = arguments(__doc__, "fewer trials of each pair")
+    parser.add_argument("--weigh", type=Path, metavar="FILE", help="weigh its pairs anew")
     parser.add_argument("--drawn", type=int, default=0, metavar="N", help="and N pairs as drawn")
     parser.add_argument("--loop", choices=LOOPS, default="asyncio")
     args = parser.parse_args()
@@ -397,9 +393,8 @@ def main() -> None:
         _, results = read(args.weigh)
         show(found, results)
         return
-    if reason := lab.why_unavailable():
-        sys.exit(f"this benchmark needs the lab: {reason}")
-    trials = FULL if args.full else QUICK
+    require_lab()
+    trials = QUICK if args.quick else FULL
     results = {
         "lab": in_lab(found, trials["lab"], args.loop),
         "simulation": in_simulation(found, trials["simulation"]),
@@ -418,7 +413,7 @@ def main() -> None:
          "trials": cell.trials, "succeeded": cell.succeeded}
         for (name, how), cell in drawn_cells.items()
     ]  # fmt: skip
-    write_lines("population.jsonl", [head, *lines(found, results), *extra], quick=not args.full)
+    write_lines("population.jsonl", [head, *lines(found, results), *extra], quick=args.quick)
 
 
 if __name__ == "__main__":

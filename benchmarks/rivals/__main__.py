@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,13 +9,13 @@ from pathlib import Path
 import anyio
 
 import benchmarks.rivals
+from benchmarks.commands import arguments, require_lab
 from benchmarks.common import environment, write_lines
 from benchmarks.display import progress_bar
 from benchmarks.rivals.catalogue import CONTENDERS, PAIRS, Contender
 from benchmarks.rivals.outcomes import Pair, tables
 from benchmarks.rivals.trials import LIMIT, QUICK_LIMIT, SKEWS, Bench
 from benchmarks.rivals.venvs import CannotInstallError, python_of
-from simopen import lab
 
 TRIALS, QUICK_TRIALS = 20, 3  # of each contender at each pair of sites
 
@@ -51,15 +49,11 @@ async def run(
 
 def main() -> None:
     """Read the arguments and run."""
-    parser = argparse.ArgumentParser(
-        description=(benchmarks.rivals.__doc__ or "").partition("\n")[0]
-    )
-    parser.add_argument("--quick", action="store_true", help="few trials of each")
+    parser = arguments(benchmarks.rivals.__doc__, "few trials of each")
     parser.add_argument("--only", nargs="+", choices=[each.adapter for each in CONTENDERS])
     parser.add_argument("--pairs", nargs="+", choices=["~".join(pair) for pair in PAIRS])
     args = parser.parse_args()
-    if reason := lab.why_unavailable():
-        sys.exit(f"this benchmark needs the lab: {reason}")
+    require_lab()
     trials = QUICK_TRIALS if args.quick else TRIALS
     contenders = [each for each in CONTENDERS if each.adapter in (args.only or [each.adapter])]
     pairs = [pair for pair in PAIRS if "~".join(pair) in (args.pairs or ["~".join(pair)])]

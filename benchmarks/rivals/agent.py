@@ -9,6 +9,7 @@ This runs on every rival's Python with the standard library alone, and imports n
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import socket
@@ -16,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TextIO, TypeAlias
 
 LOOK_UP_TIMEOUT = 5.0  # seconds
 LINGER = 0.1  # seconds a stream is kept after its proof, so that nobody closes under the other
@@ -133,12 +134,15 @@ class Trial:
 
 def say(what: dict[str, Any]) -> None:
     """Write a line to the runner."""
-    _out.write(json.dumps(what) + "\n")
-    _out.flush()
+    out = _way_out()
+    out.write(json.dumps(what) + "\n")
+    out.flush()
 
 
-# A rival may print what it likes; the runner's lines go out by a way of their own.
-_out = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+@functools.cache
+def _way_out() -> TextIO:
+    """A rival may print what it likes; the runner's lines go out by a way of their own."""
+    return os.fdopen(os.dup(sys.stdout.fileno()), "w")
 
 
 def serve(run: Callable[[Trial], Answer], *packages: str) -> None:
@@ -150,6 +154,7 @@ def serve(run: Callable[[Trial], Answer], *packages: str) -> None:
     """
     from importlib.metadata import version  # noqa: PLC0415  # slow, and not for the trials
 
+    _way_out()  # is kept from before standard output goes where errors go
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     say({"versions": {name: version(name) for name in packages}})
     while line := sys.stdin.readline():

@@ -57,7 +57,7 @@ def test_a_broken_connection_says_so() -> None:
 def test_swap(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is for the peer goes out, and the peer's comes in with the moments."""
     said = io.StringIO()
-    monkeypatch.setattr(agent, "_out", said)
+    monkeypatch.setattr(agent, "_way_out", lambda: said)
     line = '{"theirs": {"key": 2}, "at": 3.0, "together": 4.0}\n'
     monkeypatch.setattr(sys, "stdin", io.StringIO(line))
     side = trial(first=True)
