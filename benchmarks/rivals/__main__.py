@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,9 +15,9 @@ from benchmarks.display import progress_bar
 from benchmarks.rivals.catalogue import CONTENDERS, PAIRS, Contender
 from benchmarks.rivals.outcomes import Pair, tables
 from benchmarks.rivals.trials import LIMIT, QUICK_LIMIT, SKEWS, Bench
-from benchmarks.rivals.venvs import CannotInstallError, python_of
+from benchmarks.rivals.venvs import CannotInstallError, installed, python_of
 
-TRIALS, QUICK_TRIALS = 20, 3  # of each contender at each pair of sites
+TRIALS, QUICK_TRIALS = 12, 3  # of each contender at each pair of sites; each skew equally often
 
 
 def install(contenders: Sequence[Contender]) -> tuple[dict[str, Path], dict[str, str]]:
@@ -33,18 +33,20 @@ def install(contenders: Sequence[Contender]) -> tuple[dict[str, Path], dict[str,
 
 
 async def run(
-    pairs: Sequence[Pair], contenders: Sequence[Contender], trials: int, limit: float
-) -> Bench:
-    """All trials of all pairs."""
-    pythons, absent = install(contenders)
-    present = [each for each in contenders if each.name in pythons]
+    bench: Bench,
+    pairs: Sequence[Pair],
+    contenders: Sequence[Contender],
+    trials: int,
+    keep: Callable[[], object],
+) -> None:
+    """All trials of all pairs; what there is is kept after each."""
     with progress_bar() as progress:
-        task = progress.add_task("trials", total=len(pairs) * len(present) * trials)
-        bench = Bench(pythons, limit, lambda: progress.advance(task), absent=absent)
+        task = progress.add_task("trials", total=len(pairs) * len(contenders) * trials)
+        bench.progress = lambda: progress.advance(task)
         for pair in pairs:
             progress.update(task, description="~".join(pair))
-            await bench.run(pair, present, trials)
-    return bench
+            await bench.run(pair, contenders, trials)
+            keep()
 
 
 def main() -> None:
@@ -57,18 +59,29 @@ def main() -> None:
     trials = QUICK_TRIALS if args.quick else TRIALS
     contenders = [each for each in CONTENDERS if each.adapter in (args.only or [each.adapter])]
     pairs = [pair for pair in PAIRS if "~".join(pair) in (args.pairs or ["~".join(pair)])]
-    limit = QUICK_LIMIT if args.quick else LIMIT
-    bench = anyio.run(run, pairs, contenders, trials, limit)
+    pythons, absent = install(contenders)
+    bench = Bench(pythons, QUICK_LIMIT if args.quick else LIMIT, absent=absent)
+    head = environment() | {
+        "skews": SKEWS,
+        "limit": bench.limit,
+        "trials": trials,
+        "installed": {
+            each.package: installed(pythons[each.name])
+            for each in contenders
+            if each.package and each.name in pythons
+        },
+    }
+
+    def keep(name: str) -> Path:
+        told = head | {"rivals": bench.versions, "absent": bench.absent}
+        records = [told, *(asdict(each) for each in bench.results)]
+        return write_lines(name, records, quick=args.quick)
+
+    present = [each for each in contenders if each.name in pythons]
+    anyio.run(run, bench, pairs, present, trials, lambda: keep("unfinished-rivals.jsonl"))
     print(tables(bench.results, bench.absent))
     if not (args.only or args.pairs):
-        head = environment() | {
-            "rivals": bench.versions,
-            "absent": bench.absent,
-            "skews": SKEWS,
-            "limit": limit,
-        }
-        records = [head, *(asdict(each) for each in bench.results)]
-        write_lines("rivals.jsonl", records, quick=args.quick)
+        keep("rivals.jsonl")
 
 
 if __name__ == "__main__":

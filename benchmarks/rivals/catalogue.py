@@ -60,6 +60,7 @@ PAIRS = (
     ("rst", "rst"),
     ("rst", "far-rst"),
     ("open", "open"),
+    ("lossy-drop", "drop"),
     ("blocked", "drop"),
     ("remapped", "remapped"),
     ("symmetric", "open"),

@@ -1,7 +1,8 @@
 """The network of a pair of sites: what their names in the catalogue stand for.
 
-40 ms from host to host and 20 ms from each to the third host, no loss, no jitter; a site that is
-*far* is 60 ms further from both. Gateways are the lab's models: the same for all.
+40 ms from host to host and 20 ms from each to the third host, no jitter; a site that is *far* is
+60 ms further from both, and one that is *lossy* loses a packet in twenty, each way. Gateways are
+the lab's models: the same for all.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from simopen import lab
 
 DELAY = 0.010  # seconds one way from a site to the middle
 FURTHER = 0.030  # seconds more, one way
+LOSS = 0.05  # of the packets, each way
 RTT = 4 * DELAY  # from host to host, at least
 
 GATEWAYS: dict[str, lab.Gateway | None] = {
@@ -17,6 +19,7 @@ GATEWAYS: dict[str, lab.Gateway | None] = {
     "drop": lab.preset("home-router"),
     "rst": lab.preset("home-router-rst"),
     "far-rst": lab.preset("home-router-rst"),
+    "lossy-drop": lab.preset("home-router"),
     "blocked": lab.preset("crossing-blocked"),
     "remapped": lab.Nat(ports=lab.PortAllocation.RANDOM),
     "symmetric": lab.preset("symmetric"),
@@ -25,7 +28,10 @@ GATEWAYS: dict[str, lab.Gateway | None] = {
 
 def link(kind: str) -> lab.Link:
     """From a site of this kind to the middle, each way."""
-    return lab.Link(latency=DELAY + (FURTHER if kind.startswith("far-") else 0.0))
+    return lab.Link(
+        latency=DELAY + (FURTHER if kind.startswith("far-") else 0.0),
+        loss=LOSS if kind.startswith("lossy-") else 0.0,
+    )
 
 
 def network(pair: tuple[str, str]) -> list[lab.Site]:

@@ -135,7 +135,7 @@ class Bench:
     Attributes:
         pythons: The interpreter of each contender, by its name.
         limit: Seconds that a trial may take.
-        progress: Told of every trial, with a word on the next.
+        progress: Told of every trial.
         results: All that came of them.
         absent: Contenders that do not come up, and why.
         versions: Of the packages, as the adapters' environments have them.
@@ -143,7 +143,7 @@ class Bench:
 
     pythons: Mapping[str, Path]
     limit: float
-    progress: Callable[[], None]
+    progress: Callable[[], None] = lambda: None
     results: list[Result] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)

@@ -41,7 +41,13 @@ def python_of(package: str) -> Path:
     return python
 
 
-def _do(*command: str) -> None:
+def installed(python: Path) -> list[str]:
+    """All that an environment has, as ``name==version``: a rival's own needs are not pinned."""
+    return _do(str(python), "-m", "pip", "freeze", "--disable-pip-version-check").splitlines()
+
+
+def _do(*command: str) -> str:
+    """What a command wrote."""
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=INSTALL_TIMEOUT, check=False
@@ -50,6 +56,7 @@ def _do(*command: str) -> None:
         raise CannotInstallError(f"not installed within {error.timeout:g} s") from None
     if done.returncode:
         raise CannotInstallError(last_error(done.stderr))
+    return done.stdout
 
 
 def last_error(said: str) -> str:
