@@ -4,9 +4,9 @@
 (``quick-`` in front for a short run): the environment and every rival's version, then a line for
 each trial. A rival that cannot be installed or does not come up has a line with its own words.
 The first run installs the rivals from PyPI, which takes some minutes. The short run takes a quarter
-of an hour then, the full one an hour and a half: who does not get through takes all the time there
-is. After each pair of sites, what there is goes to ``results/unfinished-rivals.jsonl``, which also
-has what is asked for with ``--only`` or ``--pairs``.
+of an hour then, the full one an hour and a quarter: who does not get through takes all the time
+there is. After each pair of sites, what there is goes to ``results/unfinished-rivals.jsonl``, which
+also has what is asked for with ``--only`` or ``--pairs``.
 
 Theory of operation
 -------------------

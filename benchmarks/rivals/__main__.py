@@ -17,7 +17,7 @@ from benchmarks.rivals.outcomes import Pair, tables
 from benchmarks.rivals.trials import LIMIT, QUICK_LIMIT, SKEWS, Bench
 from benchmarks.rivals.venvs import CannotInstallError, installed, python_of
 
-TRIALS, QUICK_TRIALS = 12, 3  # of each contender at each pair of sites; each skew equally often
+TRIALS, QUICK_TRIALS = 9, 3  # of each contender at each pair of sites; each skew equally often
 
 
 def install(contenders: Sequence[Contender]) -> tuple[dict[str, Path], dict[str, str]]:
