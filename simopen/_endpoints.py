@@ -122,15 +122,16 @@ def check_one_host(endpoint: Endpoint, address: IPAddress, *, role: str) -> None
     Args:
         endpoint: The endpoint as given, for the error's text.
         address: What it stands for.
-        role: ``"remote"``, or ``"local"``, which may be a wildcard.
+        role: ``"remote"``, ``"endpoint"`` for both in one, or ``"local"``, which may be a
+            wildcard.
 
     Raises:
-        UsageError: The address is unspecified (remote only), multicast or broadcast, or it is
+        UsageError: The address is unspecified (unless local), multicast or broadcast, or it is
             link-local without a zone.
     """
     kind = (
         "unspecified"
-        if address.is_unspecified and role == "remote"
+        if address.is_unspecified and role != "local"
         else "multicast"
         if address.is_multicast
         else "broadcast"

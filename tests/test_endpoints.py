@@ -114,9 +114,10 @@ def test_text_form_reads_back(address: ipaddress.IPv4Address, port: int) -> None
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255"])
 def test_a_remote_is_one_host(host: str) -> None:
-    """Unspecified, multicast and broadcast addresses are refused as remotes."""
-    with pytest.raises(UsageError, match="one host"):
-        check_one_host(Endpoint(host, 40000), ipaddress.ip_address(host), role="remote")
+    """Unspecified, multicast and broadcast addresses are refused, as both ends in one too."""
+    for role in ("remote", "endpoint"):
+        with pytest.raises(UsageError, match=f"{role}.* one host"):
+            check_one_host(Endpoint(host, 40000), ipaddress.ip_address(host), role=role)
 
 
 def test_a_local_address_may_be_a_wildcard_but_no_group() -> None:

@@ -56,6 +56,20 @@ async def resolve(local: Endpoint, remote: Endpoint) -> Addresses:
     return numeric_pair(family, bound, target)
 
 
+async def resolve_own(end: Endpoint) -> tuple[socket.AddressFamily, Endpoint]:
+    """Resolve an endpoint of this host that is both ends of one connection.
+
+    Raises:
+        UsageError: It does not resolve, or is no single host.
+    """
+    try:
+        family, found = await _first_address(end, socket.AF_UNSPEC)
+    except UnresolvedError as error:
+        raise UsageError(f"endpoint {end} does not resolve: {error}") from None
+    check_one_host(end, numeric_address(found.host), role="endpoint")
+    return family, found
+
+
 def numeric_pair(family: socket.AddressFamily, local: Endpoint, remote: Endpoint) -> Addresses:
     """The ends of a punch between numeric endpoints of one family.
 

@@ -34,15 +34,20 @@ class SocketRow(NamedTuple):
 
 def holder(local: Endpoint) -> str | None:
     """The TCP state of a socket on that port (``"LISTEN"``, …); None if the system shows none."""
-    states = {
+    found = set(states(local))
+    for state in _ORDER:
+        if state in found:
+            return state.name
+    return min(found).name if found else None
+
+
+def states(local: Endpoint) -> list[TcpState]:
+    """The state of each socket on that port, at that address or at a wildcard."""
+    return [
         row.state
         for row in _rows()
         if row.local[1] == local.port and _overlaps(row.local[0], local.host)
-    }
-    for state in _ORDER:
-        if state in states:
-            return state.name
-    return min(states).name if states else None
+    ]
 
 
 def pair_state(local: Endpoint, remote: Endpoint) -> str | None:

@@ -38,6 +38,7 @@ from simopen.punch import Action, Lane, Seen
 
 from . import _errno, _sockets
 from ._addresses import endpoint_of
+from ._self_connection import is_self_connection
 from ._tcp_info import TcpState, tcp_state
 
 if TYPE_CHECKING:
@@ -210,10 +211,10 @@ class LaneRunner:
 
     def _open_connection(self) -> Seen:
         try:
-            peer = self.sock.getpeername()
+            is_ourselves = is_self_connection(self.sock)
         except OSError:
             return self._refused(errno.ECONNRESET)  # reset between the two looks
-        if self.sock.getsockname() == peer:
+        if is_ourselves:
             raise SelfConnectionError(
                 f"the socket bound to {self._addresses.local} connected to itself: "
                 "give the peer's address or another port"

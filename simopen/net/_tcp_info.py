@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import enum
 import socket
+import struct
 import sys
 
 HAS_TCP_INFO = sys.platform == "linux"
 
 _TCP_INFO = 11  # linux/tcp.h; socket.TCP_INFO exists on Linux only
 _MIN_RTT = slice(148, 152)  # tcpi_min_rtt of struct tcp_info, since Linux 4.6
+_SEGMENTS = slice(136, 144)  # tcpi_segs_out and tcpi_segs_in, since Linux 4.2
 _NO_SAMPLE = (0, 2**32 - 1)  # what the kernel shows before the first one
 
 
@@ -59,6 +61,17 @@ def min_round_trip(sock: socket.socket) -> float | None:
     info = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _MIN_RTT.stop)
     microseconds = int.from_bytes(info[_MIN_RTT], sys.byteorder)  # none on an older kernel: 0
     return None if microseconds in _NO_SAMPLE else microseconds / 1e6
+
+
+def segments(sock: socket.socket) -> tuple[int, int] | None:
+    """How many segments the connection has sent and received; None where nobody tells."""
+    if not HAS_TCP_INFO:
+        return None
+    info = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _SEGMENTS.stop)
+    if len(info) < _SEGMENTS.stop:
+        return None
+    sent, received = struct.unpack("=II", info[_SEGMENTS])
+    return sent, received
 
 
 def _state_by_other_means(sock: socket.socket) -> TcpState:

@@ -7,7 +7,8 @@ import pytest
 
 from simopen import Endpoint
 from simopen.net import _port_state
-from simopen.net._port_state import describe, holder, pair_state
+from simopen.net._port_state import describe, holder, pair_state, states
+from simopen.net._tcp_info import TcpState
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
@@ -31,6 +32,19 @@ def test_names_the_socket_of_a_pair() -> None:
         local, remote = Endpoint(*client.getsockname()), Endpoint(*client.getpeername())
         assert pair_state(local, remote) == "ESTABLISHED"
         assert pair_state(remote, Endpoint("192.0.2.1", 1)) is None
+
+
+def test_all_that_share_a_port() -> None:
+    """A server and what it has accepted are on its port; its client is not."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as client,
+    ):
+        accepted, _ = server.accept()
+        with accepted:
+            found = states(Endpoint(*server.getsockname()))
+            assert sorted(found) == [TcpState.ESTABLISHED, TcpState.LISTEN]
+            assert states(Endpoint(*client.getsockname())) == [TcpState.ESTABLISHED]
 
 
 def test_a_system_without_the_tables_knows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from simopen.net import _tcp_info
-from simopen.net._tcp_info import TcpState, min_round_trip, tcp_state
+from simopen.net._tcp_info import TcpState, min_round_trip, segments, tcp_state
 from tests.helpers import silent_endpoint
 
 
@@ -62,3 +62,17 @@ def test_no_round_trip_without_tcp_info(monkeypatch: pytest.MonkeyPatch) -> None
     with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
         client.connect(server.getsockname())
         assert min_round_trip(client) is None
+
+
+def test_the_segments_of_a_handshake() -> None:
+    """The client has sent SYN and ACK and received SYN-ACK."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
+        client.connect(server.getsockname())
+        assert segments(client) == (2, 1)
+
+
+def test_no_segments_without_tcp_info(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system does not tell, nothing is made up."""
+    monkeypatch.setattr(_tcp_info, "HAS_TCP_INFO", False)
+    with socket.socket() as sock:
+        assert segments(sock) is None
