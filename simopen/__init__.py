@@ -54,6 +54,7 @@ from ._events import (
     RoundFailed,
 )
 from ._report import MeetingReport, PunchReport
+from ._self_connection import connect_self, guard_self_connection
 from ._telemetry import JsonLinesTrace
 from ._version import __version__
 from .net._stream import PeerAttribute, PeerStream
@@ -121,6 +122,8 @@ __all__ = [
     "__version__",
     "connect_peer",
     "connect_peer_socket",
+    "connect_self",
+    "guard_self_connection",
     "secure_stream",
 ]
 

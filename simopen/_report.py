@@ -31,7 +31,8 @@ class PunchReport:
             the lane in events; the figures above are then those of all together.
         path: How the peer was reached: ``"direct"`` for known endpoints; after a rendezvous
             ``"local network"``, ``"IPv6"``, ``"IPv4"`` or ``"hairpin"``; ``"given"`` for a stream
-            that was there already (:func:`simopen.secure_stream`).
+            that was there already (:func:`simopen.secure_stream`); ``"self"`` for a socket that
+            is connected to itself (:func:`simopen.connect_self`).
         encrypted: Whether the stream is TLS, and both ends have proved that they hold the secret.
         meeting: What the rendezvous had to do with it; None without one.
     """
