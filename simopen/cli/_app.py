@@ -14,6 +14,7 @@ from simopen import UsageError, __version__
 from simopen.cli import _exit
 from simopen.cli._lab_commands import lab_app
 from simopen.cli._secret import refuse_on_command_line
+from simopen.cli._self_command import connect_self
 
 app = cyclopts.App(
     name="simopen",
@@ -341,6 +342,7 @@ def coordinator(  # noqa: PLR0913 - one for each option
 
 
 app.command(lab_app)
+app.command(connect_self, name="self")
 
 
 def _hint(arguments: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ def test_help_is_a_map(capsys: pytest.CaptureFixture[str]) -> None:
     """Every command is in the help, which is data: it goes to standard output."""
     assert run(["--help"]) == 0
     out, err = capsys.readouterr()
-    for command in ("connect", "coordinator", "demo", "invite", "lab"):
+    for command in ("connect", "coordinator", "demo", "invite", "lab", "self"):
         assert f" {command} " in out
     assert err == ""
 
