@@ -217,6 +217,7 @@ def example(name: str) -> str:
 
 PARTS: dict[str, Callable[[], str]] = {
     "example echo.py": lambda: example("echo.py"),
+    "example self_connection.py": lambda: example("self_connection.py"),
     "fields of Link": lambda: fields(lab.Link),
     "fields of Nat": lambda: fields(lab.Nat),
     "fields of Site": lambda: fields(lab.Site),
