@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import random
@@ -34,13 +35,21 @@ _ports = iter(random.sample(range(10_000, 30_000), 20_000))
 def free_port() -> int:
     """A TCP port below the ephemeral range that nobody holds on loopback now; each only once."""
     for port in _ports:
-        with socket.socket() as sock:
-            try:
-                sock.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if not _is_taken(socket.AF_INET, "127.0.0.1", port) and not (
+            socket.has_ipv6 and _is_taken(socket.AF_INET6, "::1", port)
+        ):
             return port
     raise RuntimeError("all ports have been given out")
+
+
+def _is_taken(family: socket.AddressFamily, host: str, port: int) -> bool:
+    """Whether somebody holds it; not where this host lacks the family."""
+    try:
+        with socket.socket(family) as sock:
+            sock.bind((host, port))
+    except OSError as error:
+        return error.errno == errno.EADDRINUSE
+    return False
 
 
 def free_neighbours() -> int:
