@@ -23,7 +23,7 @@ from simopen import (
     UsageError,
     lab,
 )
-from simopen.net import _sockets
+from simopen.net import _sockets, _tcp_info
 from simopen.net._addresses import Addresses
 from simopen.net._executor import Punch, Race, Verdict
 from simopen.net._local_ports import LocalPorts
@@ -38,9 +38,9 @@ KEEP_NOTHING = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0))
 
 IPV6_FLOWLABEL_MGR = 32  # linux/in6.h
 IPV6_FLOWINFO_SEND = 33
-# struct in6_flowlabel_req after its address: the label, IPV6_FL_A_GET, IPV6_FL_S_EXCL,
-# IPV6_FL_F_CREATE, its times and what is left of the structure
-LABEL = (socket.htonl(0x12345), 0, 1, 1, 0, 0, 0)
+# struct in6_flowlabel_req after its address: the label, IPV6_FL_A_GET, IPV6_FL_S_ANY (the kernel
+# keeps a label for some seconds after its socket), IPV6_FL_F_CREATE, its times, and padding
+LABEL = (socket.htonl(0x12345), 0, 255, 1, 0, 0, 0)
 
 
 def met_itself(host: str, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
@@ -170,13 +170,15 @@ def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.5.5.5", "::1"])
 async def test_one_socket_meets_itself(host: str) -> None:
-    """It is connected after one SYN, both its ends are the endpoint, and its close is a FIN."""
+    """It is connected after one SYN, both its ends are the endpoint, and it closes by a FIN."""
     end = (host, free_port())
     sock, report = await connecting(end).run()
     with sock:
         assert is_self_connection(sock)
         assert (report.local, report.remote) == (end, end)
         assert (report.attempts, report.refusals, report.path) == (1, 0, "self")
+        linger = sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
+        assert struct.unpack("@ii", linger)[0] == 0
         sock.send(b"x")
         await anyio.wait_readable(sock)
         assert sock.recv(1) == b"x"
@@ -209,12 +211,21 @@ async def test_silence_ends_with_the_time_allowed() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.usefixtures("deaf")
-@pytest.mark.parametrize("after", [0.0, 0.05])
-async def test_cancelled_it_leaves_nothing(after: float) -> None:
-    """Neither at once nor while the SYN is out, and it is a cancellation, no error."""
+async def test_cancelled_it_leaves_nothing() -> None:
+    """While the SYN is out: it is a cancellation and no error, and no socket is left."""
     with no_socket_left():
-        with anyio.move_on_after(after) as scope:
+        with anyio.move_on_after(0.05) as scope:
             await connecting(("127.0.0.1", free_port()), timeout=None).run()
+        assert scope.cancelled_caught
+
+
+@pytest.mark.anyio
+async def test_a_cancellation_before_it_begins() -> None:
+    """It is heard, though the SYN would be answered without waiting for anything."""
+    with no_socket_left():
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await connecting(("127.0.0.1", free_port())).run()
         assert scope.cancelled_caught
 
 
@@ -242,7 +253,8 @@ async def test_a_resolver_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_what_connect_itself_says(
     code: int, came_back: str, cause: Cause, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is told at once, with its cause, and no socket is left."""
+    """It is told at once, with its cause, also where there is no ``TCP_INFO`` to ask."""
+    monkeypatch.setattr(_tcp_info, "HAS_TCP_INFO", False)
 
     class Failing(socket.socket):
         def connect_ex(self, _: object) -> int:
@@ -253,23 +265,26 @@ async def test_what_connect_itself_says(
         _sockets, "open_punch_socket", lambda *ends: Failing(fileno=real(*ends).detach())
     )
     with no_socket_left(), pytest.raises(PeerConnectError, match=came_back) as caught:
-        await connecting(("127.0.0.1", free_port()), timeout=None).run()
+        await connecting(("127.0.0.1", free_port()), timeout=1).run()
     assert caught.value.diagnosis.cause is cause
 
 
+RESET = "reject with tcp reset"
+PROHIBITED = "reject with icmpx admin-prohibited"
 FIREWALLS = [
-    ("input", "drop", PeerTimeoutError, "no answer"),
-    ("input", "reject with tcp reset", PeerConnectError, "1 refused (reset)"),
-    ("output", "drop", PeerTimeoutError, "no answer"),
-    ("output", "reject with icmpx admin-prohibited", PeerConnectError, "1 refused (host unreach"),
+    ("input", "syn", "drop", PeerTimeoutError, "no answer"),
+    ("input", "syn", RESET, PeerConnectError, "1 refused (reset)"),
+    ("input", "(syn|ack)", "drop", PeerTimeoutError, "a crossing SYN after"),
+    ("output", "syn", "drop", PeerTimeoutError, "no answer"),
+    ("output", "syn", PROHIBITED, PeerConnectError, "1 refused (host unreachable)"),
 ]
 
 
-async def behind_a_firewall(hook: str, verdict: str) -> PeerConnectError:
+async def behind_a_firewall(hook: str, flags: str, verdict: str) -> PeerConnectError:
     """Runs in a host of the lab: what becomes of the call there."""
     rules = (
         f"table inet t {{ chain c {{ type filter hook {hook} priority 0; "
-        f"tcp dport 40000 tcp flags & (syn|rst) == syn {verdict}; }}; }}"
+        f"tcp dport 40000 tcp flags & (syn|ack|rst) == {flags} {verdict}; }}; }}"
     )
     await anyio.run_process(["nft", rules])
     with no_socket_left():
@@ -282,15 +297,15 @@ async def behind_a_firewall(hook: str, verdict: str) -> PeerConnectError:
 
 @pytest.mark.lab
 @pytest.mark.usefixtures("require_lab")
-@pytest.mark.parametrize(("hook", "verdict", "kind", "words"), FIREWALLS)
+@pytest.mark.parametrize(("hook", "flags", "verdict", "kind", "words"), FIREWALLS)
 def test_a_firewall_on_this_host(
-    hook: str, verdict: str, kind: type[PeerConnectError], words: str
+    hook: str, flags: str, verdict: str, kind: type[PeerConnectError], words: str
 ) -> None:
     """Whatever it does ends the call, and is named; a refusal ends it at once."""
 
     async def ask() -> PeerConnectError:
         async with lab.two_hosts() as net:
-            found: PeerConnectError = await net.a.call(behind_a_firewall, hook, verdict)
+            found: PeerConnectError = await net.a.call(behind_a_firewall, hook, flags, verdict)
             return found
 
     error = anyio.run(ask)
