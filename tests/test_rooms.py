@@ -27,9 +27,11 @@ MAY_KNOW = {
     "door": {"door", "rendezvous", "rendezvous.protocol", "security", "net", "punch", "common"},
     "measure": {"measure", "door", "common"},
     "figures": {"figures", "measure", "common"},
+    "doctor": {"doctor", "rendezvous", "rendezvous.protocol", "net", "punch", "common"},
     "cli": {
         *("cli", "door", "rendezvous", "rendezvous.protocol", "lab"),
         *("measure", "figures", "common"),
+        "doctor",
     },
 }
 
@@ -51,6 +53,14 @@ PURE_MEASURE = tuple(
 )
 
 
+# What is pure in the doctor: all but what reads, visits and knocks.
+PURE_DOCTOR = tuple(
+    f"simopen.doctor.{name}"
+    for name in ("_facts", "_findings", "_syn_schedule", "_icmp", "_json", *(
+        f"_{subject}_findings" for subject in ("machine", "port", "coordinator", "remote")
+    ))
+)  # fmt: skip
+
 # All figures are: the same files give the same bytes; one module writes them.
 PURE_FIGURES = "simopen.figures."
 WRITES_FIGURES = {"simopen.figures._report"}
@@ -63,7 +73,7 @@ def room_of(module: str) -> str:
         return "door"
     if parts[:2] == ["rendezvous", "protocol"]:
         return "rendezvous.protocol"
-    if parts[0] in ("punch", "net", "rendezvous", "security", "lab", "measure", "figures", "cli"):
+    if parts[0] in MAY_KNOW:
         return parts[0]
     if parts[0] == "__main__":
         return "cli"
@@ -151,6 +161,17 @@ def test_figures_are_made_of_what_they_are_given(name: str, path: Path) -> None:
     outside = {module.split(".")[0] for module in imports(name, path)}
     files = set() if name in WRITES_FIGURES else {"pathlib", "tempfile"}
     assert not outside & (WORLDLY | {"random", "secrets", "socket", "datetime"} | files)
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [(name, path) for name, path in modules() if name in PURE_DOCTOR],
+    ids=lambda value: str(value)[-40:],
+)
+def test_what_the_doctor_judges_by_is_pure(name: str, path: Path) -> None:
+    """The same facts give the same findings: no clock, socket or file is asked."""
+    outside = {module.split(".")[0] for module in imports(name, path)}
+    assert not outside & {*WORLDLY, "socket", "random", "pathlib"}
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import cyclopts
 
 from simopen import UsageError, __version__
 from simopen.cli import _exit
+from simopen.cli._doctor_command import doctor
 from simopen.cli._lab_commands import lab_app
 from simopen.cli._secret import refuse_on_command_line
 from simopen.cli._self_command import connect_self
@@ -341,6 +342,7 @@ def coordinator(  # noqa: PLR0913 - one for each option
     )
 
 
+app.command(doctor)
 app.command(lab_app)
 app.command(connect_self, name="self")
 
