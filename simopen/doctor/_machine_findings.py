@@ -506,8 +506,9 @@ MACHINE = Table(
             "ipv4-public",
             FINE,
             _ipv4(private=False),
-            "over IPv4 this host has a public address ({address})",
-            "No NAT is in between; the peer can be told this address and our port",
+            "over IPv4 this host has an address that is not private ({address})",
+            "Most likely no NAT is in between, and the peer can be told this address and our port; a "
+            "coordinator tells for certain",
         ),
         Row(
             "ipv6",

@@ -160,7 +160,7 @@ REMOTE = Table(
             "remote-refuses",
             Severity.NOTE,
             _refuses,
-            "{remote} refuses (RST), {times} of {times}, after {after} at the soonest",
+            "{remote} refuses (RST), each of {times}, after {after} at the soonest",
             "The host, or a NAT in front of it, is there, and nobody connects from that port to "
             "us or listens on it now. That does not hinder: simopen sends a fresh SYN at once "
             "after each refusal, until the peer has started",
