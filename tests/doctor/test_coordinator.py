@@ -26,16 +26,17 @@ LINK = lab.Link(latency=0.005)
 
 
 async def visit(*where: str | Rendezvous, local: Sequence[Endpoint] = HERE) -> list[Visit]:
-    """Visit coordinators, and leave nothing open."""
-    with no_socket_left(), anyio.fail_after(20):
+    """Visit coordinators."""
+    with anyio.fail_after(20):
         given = [each if isinstance(each, Rendezvous) else Rendezvous(each) for each in where]
         return await visit_all(given, local)
 
 
 async def test_a_visit_shows_our_port_to_both_ports() -> None:
     """Coordinator and probe port see the same endpoint, and the round trip is known."""
-    async with Coordinator("127.0.0.1:0") as there:
-        (visit_,) = await visit(f"tcp://{there.endpoints[0]}")
+    with no_socket_left():
+        async with Coordinator("127.0.0.1:0") as there:
+            (visit_,) = await visit(f"tcp://{there.endpoints[0]}")
     assert visit_.trouble is None
     assert visit_.observed == visit_.local
     assert visit_.probed == (visit_.local,)
@@ -205,10 +206,11 @@ async def test_a_cancelled_visit_leaves_no_socket() -> None:
         await guest.receive()
         await anyio.sleep_forever()
 
-    async with coordinator(never) as end:
-        with no_socket_left(), anyio.move_on_after(0.2) as scope:
-            await visit_all([Rendezvous(url(end))], HERE)
-        assert scope.cancelled_caught
+    with no_socket_left():
+        async with coordinator(never) as end:
+            with anyio.move_on_after(0.2) as scope:
+                await visit(url(end))
+            assert scope.cancelled_caught
 
 
 async def coordinate() -> None:
@@ -246,17 +248,17 @@ def test_every_kind_of_nat() -> None:
             urls = [f"tcp://{net[each].ipv4}:{PORT}" for each in ("one", "two")]
             found[name] = await net[name].call(look, urls, "0.0.0.0:20000")
 
-        async with lab.network([*homes, internet], seed=1) as net:
-            async with anyio.create_task_group() as servers:
-                for each in ("one", "two"):
-                    servers.start_soon(net[each].call, coordinate)
-                    with anyio.fail_after(30):
-                        while not any(end.port == PORT for end in net[each].listeners()):  # noqa: ASYNC110
-                            await anyio.sleep(0.05)
-                async with anyio.create_task_group() as group:
-                    for name in expected:
-                        group.start_soon(examine, name)
-                servers.cancel_scope.cancel()
+        network = lab.network([*homes, internet], seed=1)
+        async with network as net, anyio.create_task_group() as servers:
+            for each in ("one", "two"):
+                servers.start_soon(net[each].call, coordinate)
+                with anyio.fail_after(30):
+                    while not any(end.port == PORT for end in net[each].listeners()):  # noqa: ASYNC110
+                        await anyio.sleep(0.05)
+            async with anyio.create_task_group() as group:
+                for name in expected:
+                    group.start_soon(examine, name)
+            servers.cancel_scope.cancel()
 
     anyio.run(observe)
     for name, code in expected.items():
