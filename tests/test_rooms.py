@@ -56,7 +56,7 @@ PURE_MEASURE = tuple(
 # What is pure in the doctor: all but what reads, visits and knocks.
 PURE_DOCTOR = tuple(
     f"simopen.doctor.{name}"
-    for name in ("_facts", "_findings", "_syn_schedule", "_icmp", "_json", *(
+    for name in ("_facts", "_findings", "_machine_looks", "_syn_schedule", "_icmp", "_json", *(
         f"_{subject}_findings" for subject in ("machine", "port", "coordinator", "remote")
     ))
 )  # fmt: skip

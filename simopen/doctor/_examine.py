@@ -14,17 +14,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from simopen._endpoints import IPV4, Endpoint, EndpointLike, literal_address, parse_endpoints
-from simopen._errors import UsageError
+from simopen._errors import LocalBindError, UsageError
 from simopen.net._addresses import Addresses, UnresolvedError, numeric_pair, resolve
 from simopen.rendezvous._url import Rendezvous
 
 from ._coordinator import visit_all
 from ._coordinator_findings import COORDINATOR, NAT, mappings, telling
-from ._facts import LocalPort, Machine, Mapping, Remote, Visit
+from ._facts import LocalPort, Machine, Mapping, Remote, Trouble, Visit
 from ._findings import Finding, Severity
 from ._json import to_json
 from ._machine import read_machine
-from ._machine_findings import MACHINE, schedule_of
+from ._machine_findings import MACHINE
+from ._machine_looks import schedule_of
 from ._port import read_port
 from ._port_findings import PORT, PortOnMachine
 from ._probe import probe
@@ -124,7 +125,7 @@ async def examine(
     visits: list[Visit] = []
     if coordinators:
         step(f"visiting {', '.join(each.url for each in coordinators)}")
-        visits = await visit_all(coordinators, _ANY if source is None else [source])
+        visits = await _visits(coordinators, _ANY if source is None else [source])
     seen = None if theirs is None else Remote(remote=theirs, unresolved=unresolved)
     if pair is not None:
         step(f"knocking at {pair.remote}")
@@ -158,6 +159,18 @@ def judge(
         remote=remote,
         findings=tuple(findings),
     )
+
+
+async def _visits(rendezvous: Sequence[Rendezvous], local: Sequence[Endpoint]) -> list[Visit]:
+    """The visits; where no socket can be had, that is what they have come to."""
+    try:
+        return await visit_all(rendezvous, local)
+    except LocalBindError as error:
+        trouble, reason = Trouble.UNREACHABLE, error.strerror or str(error)
+        return [
+            Visit(url=each.url, remote=each.endpoint, trouble=trouble, reason=reason)
+            for each in rendezvous
+        ]
 
 
 def _tell_nobody(_: str) -> None:

@@ -26,7 +26,7 @@ def read_port(
     pair_state = None if pair is None else _port_state.pair_state(pair.source, pair.remote)
     error = ""
     try:
-        _sockets.close(_sockets.open_punch_socket(family, local))
+        _sockets.open_punch_socket(family, local).close()
     except LocalBindError as raised:
         error = raised.strerror or str(raised)
     return LocalPort(

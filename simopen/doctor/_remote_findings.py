@@ -10,7 +10,7 @@ from simopen._report import count, format_seconds
 from . import _icmp
 from ._facts import Answer, Knock, Machine, Remote
 from ._findings import Row, Severity, Subject, Table, Words
-from ._machine_findings import schedule_of
+from ._machine_looks import schedule_of
 
 
 @dataclass(frozen=True, slots=True)
