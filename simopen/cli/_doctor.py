@@ -26,6 +26,7 @@ from simopen.cli._display import write_line
 from simopen.doctor import Examination, Finding, Severity, Subject
 
 WIDEST = 100  # columns of text that are read with ease
+LEAST_ROOM = 10  # columns of text, however narrow the terminal
 MARGIN = 2  # columns before everything but headings
 WORD = 9  # columns for what a finding means
 STYLES = {Severity.FINE: "green", Severity.NOTE: "yellow", Severity.HINDERS: "bold red"}
@@ -87,12 +88,12 @@ def _print_beside(begin: Text, text: Text, console: Console) -> None:
 
 def _print_picture(lines: Sequence[str], console: Console) -> None:
     for line in lines:
-        text = Text(" " * (MARGIN + WORD) + line, style="cyan")
-        console.print(text, no_wrap=True, overflow="crop")
+        shown = f"{'':{MARGIN + WORD}}{line}"[: console.width].rstrip()
+        console.print(Text(shown, style="cyan"), no_wrap=True)
 
 
 def _room(console: Console) -> int:
-    return max(20, console.width - WORD - MARGIN)
+    return max(LEAST_ROOM, console.width - WORD - MARGIN)
 
 
 def _verdict(examination: Examination) -> Text:
