@@ -17,9 +17,13 @@ from typing import Any
 import msgspec
 
 from docs import benchmark_tables
-from simopen import CoordinatorLimits, PunchOptions, lab
+from simopen import CoordinatorLimits, PunchOptions, doctor, lab
 from simopen._proving import MOST_LOSSES, PROOF_TIMEOUT
 from simopen._round import ROUND_GROWTH
+from simopen.doctor._coordinator_findings import COORDINATOR, NAT
+from simopen.doctor._machine_findings import MACHINE
+from simopen.doctor._port_findings import PORT
+from simopen.doctor._remote_findings import REMOTE
 from simopen.punch._budget import FREE_SHARE
 from simopen.rendezvous._candidates import MOST_OFFERED
 from simopen.rendezvous._prometheus import PREFIX, PrometheusMetrics
@@ -210,6 +214,44 @@ def topologies() -> str:
     return table(["topology", "what it is"], rows)
 
 
+def findings() -> str:
+    """Everything that the doctor can find."""
+    return "\n".join(
+        f"### {sentence(each.subject.value)}\n\n"
+        + table(
+            ["finding", "", "what was found", "what it means for connecting"],
+            (
+                [f"`{row.code}`", row.severity.value, filled(row.title), filled(row.meaning)]
+                for row in each.rows
+            ),
+        )
+        for each in (MACHINE, PORT, COORDINATOR, NAT, REMOTE)
+    )
+
+
+def filled(template: str) -> str:
+    """A template with dots for what differs."""
+    return re.sub(r"{[^}]*}", "…", template)
+
+
+def facts() -> str:
+    """What the doctor's JSON has of each kind of fact."""
+    kinds = (
+        *(doctor.Machine, doctor.PortRange, doctor.Firewall, doctor.Chain, doctor.LocalPort),
+        *(doctor.Visit, doctor.Mapping, doctor.Remote, doctor.Knock, doctor.IcmpError),
+        doctor.Finding,
+    )
+
+    def rows(kind: type) -> Iterator[list[str]]:
+        says = meanings(kind)
+        for field in dataclasses.fields(kind):
+            yield [f"`{field.name}`", sentence(says[field.name].rstrip("."))]
+
+    return "\n".join(
+        f"### {kind.__name__}\n\n{table(['field', 'what it is'], rows(kind))}" for kind in kinds
+    )
+
+
 def example(name: str) -> str:
     """A program of `examples/`."""
     return f"```python\n{(ROOT / 'examples' / name).read_text()}```\n"
@@ -230,6 +272,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "values": values,
     "presets": presets,
     "topologies": topologies,
+    "findings of the doctor": findings,
+    "facts of the doctor": facts,
+    "example ask_the_doctor.py": lambda: example("ask_the_doctor.py"),
     **benchmark_tables.PARTS,
 }
 

@@ -61,7 +61,9 @@ def print_examination(examination: Examination, console: Console) -> None:
             for mapping in examination.mappings:
                 _print_picture(pictures.nat(mapping), console)
         console.print()
-    console.print(_verdict(examination))
+    for line in _verdict(examination).wrap(console, console.width):
+        line.rstrip()
+        console.print(line)
 
 
 def _heading(subject: Subject) -> str:
