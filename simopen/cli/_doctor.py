@@ -89,9 +89,10 @@ def _print_beside(begin: Text, text: Text, console: Console) -> None:
 
 
 def _print_picture(lines: Sequence[str], console: Console) -> None:
-    for line in lines:
-        shown = f"{'':{MARGIN + WORD}}{line}"[: console.width].rstrip()
-        console.print(Text(shown, style="cyan"), no_wrap=True)
+    """One that does not fit is left out: half of it would say something else."""
+    if all(len(line) <= _room(console) for line in lines):
+        for line in lines:
+            console.print(Text(f"{'':{MARGIN + WORD}}{line}", style="cyan"), no_wrap=True)
 
 
 def _room(console: Console) -> int:

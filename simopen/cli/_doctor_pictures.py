@@ -11,7 +11,7 @@ from simopen._report import count
 from simopen.doctor import Mapping, SynSchedule
 
 SHOWN = 12.0  # seconds of the schedule; after that the waits are long
-LEAST_COLUMNS, MOST_COLUMNS = 3, 6  # for one second
+LEAST_COLUMNS, MOST_COLUMNS = 2, 6  # for one second
 
 
 def schedule(times: SynSchedule, room: int) -> list[str]:

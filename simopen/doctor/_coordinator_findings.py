@@ -214,7 +214,7 @@ NAT = Table(
             "nat-varies",
             Severity.HINDERS,
             _look(_varies),
-            "the NAT gives us another endpoint for each {by} over {family}: {local} is {seen}",
+            "over {family} the NAT gives us another endpoint for each {by}: {local} is {seen}",
             "What a coordinator sees is not what the peer meets ({class} mapping, RFC 4787 §4.1), "
             "so no SYN of the peer's finds us",
             "Use IPv6, another network, or forward a port in that router",

@@ -100,6 +100,14 @@ def test_it_fits(width: int) -> None:
         assert line == line.rstrip()
 
 
+@pytest.mark.parametrize(("width", "shown"), [(80, True), (44, False)])
+def test_a_picture_that_does_not_fit_is_left_out(width: int, *, shown: bool) -> None:
+    """Half an endpoint would be another one; the words have it all."""
+    text = screen(ALL, width=width)
+    assert ("[ NAT ]" in text) is shown
+    assert str(MOVED) in text
+
+
 def test_colours_say_nothing_more() -> None:
     """Without them the words are the same."""
     coloured = screen(ALL, color=True)
@@ -123,8 +131,8 @@ def test_markup_is_not_obeyed() -> None:
                 "0   1   2   3   4   5       7               11 s",
             ],
         ),
-        (syn_schedule(1, 0), 30, ["S--S-----x", "0  1     3 s"]),
-        (SynSchedule((), 1.0), 30, ["S--x", "0  1 s"]),
+        (syn_schedule(1, 0), 46, ["S--S-----x", "0  1     3 s"]),
+        (SynSchedule((), 1.0), 30, ["S-x", "0 1 s"]),
     ],
 )
 def test_the_picture_of_the_schedule(schedule: SynSchedule, room: int, lines: list[str]) -> None:

@@ -151,9 +151,11 @@ async def test_one_that_cannot_be_reached() -> None:
 
 
 @asynccontextmanager
-async def encrypted(folder: Path) -> AsyncIterator[tuple[str, tuple[Path, Path]]]:
+async def encrypted(
+    folder: Path, days: tuple[int, int] = (-1, 1)
+) -> AsyncIterator[tuple[str, tuple[Path, Path]]]:
     """A coordinator with a self-signed certificate for 127.0.0.1."""
-    files = write_certificate(folder)
+    files = write_certificate(folder, days=days)
     certificate = CertificateFiles(*files)
     async with Coordinator("127.0.0.1:0", certificate=certificate) as there:
         yield f"tls://{there.endpoints[0]}", files
@@ -185,6 +187,20 @@ async def test_a_certificate_for_somebody_else(tmp_path: Path) -> None:
         elsewhere = where.replace("127.0.0.1", "localhost")
         (visit_,) = await visit(Rendezvous(elsewhere, ssl_context=context))
     assert (visit_.trouble, visit_.reason) == (Trouble.CERTIFICATE, "it is for another name")
+
+
+@pytest.mark.parametrize(
+    ("days", "words"), [((-9, -2), "it has expired"), ((2, 9), "it is not valid yet")]
+)
+async def test_a_certificate_of_another_time(
+    days: tuple[int, int], words: str, tmp_path: Path
+) -> None:
+    """And that it may be our clock."""
+    async with encrypted(tmp_path, days) as (where, files):
+        (visit_,) = await visit(Rendezvous(where, ssl_context=client_context(files)))
+    assert visit_.trouble is Trouble.CERTIFICATE
+    assert visit_.reason.startswith(words)
+    assert "clock" in visit_.reason
 
 
 async def test_tls_where_there_is_none(tmp_path: Path) -> None:

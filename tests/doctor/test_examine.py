@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -11,7 +12,8 @@ import pytest
 
 import simopen
 from simopen import Coordinator, Endpoint, SelfConnectionError, UsageError, doctor
-from simopen.doctor import Answer, Severity, Subject, _examine, examine
+from simopen.doctor import Answer, Severity, Subject, _examine, _probe, examine
+from simopen.doctor._machine import read_machine
 from tests.helpers import free_port, no_socket_left, silent_endpoint
 
 pytestmark = pytest.mark.anyio
@@ -104,6 +106,22 @@ async def test_oneself() -> None:
     """A socket that would connect to itself is wrong use as well."""
     with pytest.raises(SelfConnectionError):
         await examine("127.0.0.1:20000", local="0.0.0.0:20000")
+
+
+async def test_another_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without Linux's files and options there is less to say, and no error."""
+
+    async def read_there() -> doctor.Machine:
+        return await read_machine(tmp_path)
+
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
+    monkeypatch.setattr(_examine, "read_machine", read_there)
+    monkeypatch.setattr(_probe, "_IS_LINUX", False)
+    examination = await examine(f"127.0.0.1:{free_port()}", local=f"127.0.0.1:{free_port()}")
+    codes = {each.code for each in examination.findings}
+    assert {"other-system", "port-free", "remote-refuses"} <= codes
+    assert not codes & {"kernel", "syn-schedule", "port-range", "timestamps", "firewall-unseen"}
+    assert examination.syn_schedule is None
 
 
 async def test_no_socket_can_be_had_for_coordinators(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 NAME = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "coordinator")])
 
 
-def write_certificate(folder: Path, *, passphrase: bytes | None = None) -> tuple[Path, Path]:
-    """Write a fresh self-signed certificate and its key, over those of before."""
+def write_certificate(
+    folder: Path, *, passphrase: bytes | None = None, days: tuple[int, int] = (-1, 1)
+) -> tuple[Path, Path]:
+    """Write a fresh self-signed certificate and its key, over those of before.
+
+    Args:
+        folder: Where to.
+        passphrase: The key's; None for none.
+        days: From when until when it is valid, from now on.
+    """
     key = Ed25519PrivateKey.generate()
     now = dt.datetime.now(dt.UTC)
     loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
@@ -25,8 +33,8 @@ def write_certificate(folder: Path, *, passphrase: bytes | None = None) -> tuple
         .issuer_name(NAME)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
+        .not_valid_before(now + dt.timedelta(days=days[0]))
+        .not_valid_after(now + dt.timedelta(days=days[1]))
         .add_extension(x509.SubjectAlternativeName([loopback]), critical=False)
         .sign(key, None)
     )
