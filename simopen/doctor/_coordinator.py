@@ -18,7 +18,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import anyio
@@ -199,10 +199,8 @@ async def _seated(way: _Way) -> AsyncIterator[Visit]:
             raise _refusal(welcome)
         if (observed := parse_observed(welcome.observed)) is None:
             raise _TurnedAwayError(Trouble.PROTOCOL, "it sees us at no endpoint")
-        from_here = replace(way, local=local)
-        seen = [
-            await _probe(from_here, port, Probe(tag=tag, seat=seat)) for port in welcome.probe_ports
-        ]
+        probe = Probe(tag=tag, seat=seat)
+        seen = [await _probe(way, port, probe) for port in welcome.probe_ports]
         try:
             yield Visit(
                 url=way.rendezvous.url,
