@@ -32,6 +32,9 @@ async def read_firewall(root: Path = Path("/")) -> Firewall:
     nft = shutil.which("nft") or shutil.which("nft", path="/usr/sbin:/sbin")
     if nft is None:
         return Firewall(obstacle="the program nft is not installed", services=services)
+    if _has_older_rules(root):
+        obstacle = "it has rules of the older iptables, which nft does not show"
+        return Firewall(obstacle=obstacle, services=services)
     try:
         with anyio.fail_after(NFT_TIMEOUT):
             done = await anyio.run_process([nft, "-j", "list", "ruleset"], check=False)
@@ -98,6 +101,15 @@ def _complaint(stderr: bytes) -> str:
         return "that takes root"
     lines = stderr.decode(errors="replace").splitlines()
     return lines[0] if lines else "nft says nothing"
+
+
+def _has_older_rules(root: Path) -> bool:
+    """Whether ip_tables filters, not nf_tables; the file is there for root alone."""
+    names = (root / "proc/net" / name for name in ("ip_tables_names", "ip6_tables_names"))
+    try:
+        return any("filter" in path.read_text().split() for path in names if path.exists())
+    except OSError:
+        return False
 
 
 def _services(root: Path) -> Iterator[str]:

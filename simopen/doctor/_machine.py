@@ -118,7 +118,8 @@ def _most_open_files() -> int | None:
         import resource  # noqa: PLC0415 - not on Windows
     except ImportError:
         return None
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
 
 
 def _uvloop() -> str | None:

@@ -22,7 +22,8 @@ def read_port(
         local: A numeric endpoint.
         pair: The same with its remote, where there is one.
     """
-    states = _port_state.states(local)  # first: our own attempt to bind would be one of them
+    # First: our own attempt to bind would be one of them.
+    states = frozenset(state.name for state in _port_state.states(local))
     pair_state = None if pair is None else _port_state.pair_state(pair.source, pair.remote)
     error = ""
     try:

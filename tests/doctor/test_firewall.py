@@ -170,3 +170,15 @@ def test_without_nft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = anyio.run(read_firewall, tmp_path)
     assert (found.chains, found.services) == (None, ())
     assert "not installed" in found.obstacle
+
+
+@pytest.mark.parametrize(("names", "seen"), [("nat\nfilter\n", False), ("nat\n", True)])
+def test_rules_that_nft_does_not_show(
+    names: str, *, seen: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the older iptables: then nothing is known, and nothing is claimed."""
+    path = program(tmp_path, """echo '{"nftables": []}'""")
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: str(path))
+    (tmp_path / "proc/net").mkdir(parents=True)
+    (tmp_path / "proc/net/ip_tables_names").write_text(names)
+    assert (anyio.run(read_firewall, tmp_path).chains is not None) is seen
