@@ -213,7 +213,8 @@ REMOTE = Table(
             _listens,
             "somebody listens on {remote} (open after {after}; closed at once)",
             "A listener takes our SYN before any crossing can come about, and the peer cannot "
-            "bind a port that is listened on",
+            "bind a port that is listened on. Where every port of every host seems to be open, it "
+            "is a proxy on the way, which no crossing passes either",
             "If that is the service you want, connect to it in the ordinary way; else let the peer "
             "use another port",
         ),
