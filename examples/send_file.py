@@ -1,68 +1,119 @@
-"""Send a file to a peer, or receive one; the receiver checks that it arrived whole.
+"""Send a file to a peer, with progress; what breaks on the way goes on where it was.
 
-Through a coordinator, with the same invite in a file on both sides:
+The same invite in a file on both sides, which (umask 077; simopen invite > tea.invite) makes;
+it does not matter who starts:
 
-    sender:    python send_file.py tcp://coord.example:7337 tea.invite photo.jpg
-    receiver:  python send_file.py tcp://coord.example:7337 tea.invite > photo.jpg
+    one$ python send_file.py send    tcp://coord.example:7337 tea.invite photos.tar
+    two$ python send_file.py receive tcp://coord.example:7337 tea.invite photos.tar
+    photos.tar: 63 %, 12.3 of 19.6 MB
+    the connection broke; waiting for the other
+    photos.tar: 64 %, 12.6 of 19.6 MB
+    photos.tar is complete
 
-Or directly, where both know both endpoints; this is not encrypted:
+Either program may also be ended and started again: what has arrived is in a file ending in .part.
 
-    sender:    python send_file.py 203.0.113.2:40001  0.0.0.0:40000 photo.jpg
-    receiver:  python send_file.py 198.51.100.7:40000 0.0.0.0:40001 > photo.jpg
-
-The first 40 bytes are the file's length and SHA-256.
+The sender begins with the file's length and SHA-256, and the receiver answers how much of that file
+it has. The rest follows, and once all of it is on disk and has the right checksum the receiver says
+so: only then does the sender know.
 """
 
 import hashlib
+import os
+import struct
 import sys
+from functools import partial
 from pathlib import Path
 
 import anyio
+from anyio import to_thread
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 import simopen
 
+FILE = struct.Struct("!Q32s")  # length in bytes, SHA-256
+OFFSET = struct.Struct("!Q")  # bytes that the receiver has
+COMPLETE = b"complete"
+CHUNK = 262_144  # bytes read from the disk at once
+PATIENCE = 300  # seconds to wait for the other side, at first and after a break
+SILENCE = 30  # seconds in which nothing moves: a host that is switched off says no goodbye
 
-async def send(stream: simopen.PeerStream, data: bytes) -> None:
-    """Send length, checksum and contents, and wait until the peer has closed."""
-    await stream.send(len(data).to_bytes(8, "big") + hashlib.sha256(data).digest())
-    await stream.send(data)
+BROKEN = (anyio.BrokenResourceError, anyio.EndOfStream, anyio.IncompleteRead, TimeoutError)
+
+
+async def send(stream: simopen.PeerStream, path: Path, digest: bytes) -> None:
+    """Send what the peer has not got; it is done when the peer says so."""
+    answers = BufferedByteReceiveStream(stream)
+    async with await anyio.open_file(path, "rb") as file:
+        size = await file.seek(0, os.SEEK_END)
+        await stream.send(FILE.pack(size, digest))
+        (done,) = OFFSET.unpack(await answers.receive_exactly(OFFSET.size))
+        await file.seek(done)
+        while chunk := await file.read(CHUNK):
+            with anyio.fail_after(SILENCE):
+                await stream.send(chunk)  # waits while the peer is slower than our disk
+            done += len(chunk)
+            tell(path, done, size)
     await stream.send_eof()
-    async for _ in stream:
-        pass
+    if await answers.receive_exactly(len(COMPLETE)) != COMPLETE:
+        sys.exit("the peer does not speak as this program")
 
 
-async def receive(stream: simopen.PeerStream) -> bytes:
-    """Receive a file; end the program if it is not whole."""
-    buffered = BufferedByteReceiveStream(stream)
-    size = int.from_bytes(await buffered.receive_exactly(8), "big")
-    digest = await buffered.receive_exactly(32)
-    data = await buffered.receive_exactly(size)
-    if hashlib.sha256(data).digest() != digest:
-        sys.exit("the file has changed on its way")
-    return data
+async def receive(stream: simopen.PeerStream, path: Path) -> None:
+    """Receive the rest, check all of it, and give it its name."""
+    incoming = BufferedByteReceiveStream(stream)
+    size, expected = FILE.unpack(await incoming.receive_exactly(FILE.size))
+    part = path.with_name(f"{path.name}.{expected.hex()[:16]}.part")
+    async with await anyio.open_file(part, "ab") as file:
+        done = await file.tell()
+        await stream.send(OFFSET.pack(done))
+        while done < size:
+            with anyio.fail_after(SILENCE):
+                chunk = await incoming.receive(min(CHUNK, size - done))
+            await file.write(chunk)
+            done += len(chunk)
+            tell(path, done, size)
+    if await to_thread.run_sync(checksum, part) != expected:
+        part.unlink()
+        sys.exit("the file has changed on its way; start again")
+    part.replace(path)
+    await stream.send(COMPLETE)
 
 
-def peer(where: str, how: str) -> simopen.PeerConnectable:
-    """Whoever has our invite too at the coordinator of a URL, or is at an endpoint."""
-    if "://" in where:
-        invite = Path(how).read_text()
-        return simopen.PeerConnectable(rendezvous=where, secret=invite, timeout=60)
-    return simopen.PeerConnectable(remote=where, local=how, timeout=60)
+def checksum(path: Path) -> bytes:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
-async def main(where: str, how: str, data: bytes | None) -> None:
-    """Send if there is something to send, else receive."""
-    try:
-        stream = await peer(where, how).connect()
-    except simopen.SimopenError as error:
-        sys.exit(str(error))
-    async with stream:
-        if data is None:
-            sys.stdout.buffer.write(await receive(stream))
-        else:
-            await send(stream, data)
+def tell(path: Path, done: int, size: int) -> None:
+    """Show how far it is, where somebody is looking."""
+    if sys.stderr.isatty():
+        share = f"{done / size:.0%}".replace("%", " %")
+        line = f"{path.name}: {share}, {done / 1e6:.1f} of {size / 1e6:.1f} MB"
+        print(f"\r{line}", end="\n" if done == size else "", file=sys.stderr)
 
 
-where, how, *paths = sys.argv[1:]
-anyio.run(main, where, how, Path(paths[0]).read_bytes() if paths else None)
+async def main(role: str, url: str, invite: str, path: Path) -> None:
+    """Connect, again whenever the connection breaks, until the file is over."""
+    peer = simopen.PeerConnectable(rendezvous=url, secret=invite, timeout=PATIENCE)
+    talk = partial(receive, path=path)
+    if role == "send":
+        talk = partial(send, path=path, digest=await to_thread.run_sync(checksum, path))
+    while True:
+        async with await peer.connect() as stream:
+            try:
+                await talk(stream)
+            except BROKEN:
+                print("\nthe connection broke; waiting for the other", file=sys.stderr)
+            else:
+                break
+    print(f"{path.name} is complete", file=sys.stderr)
+
+
+try:
+    role, url, invite, path = sys.argv[1:]
+    anyio.run(main, role, url, Path(invite).read_text(), Path(path))
+except (simopen.SimopenError, OSError) as error:
+    sys.exit(str(error))
+except KeyboardInterrupt:
+    sys.exit(130)
