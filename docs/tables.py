@@ -6,6 +6,7 @@ A part stands between `<!-- begin NAME -->` and `<!-- end NAME -->` and is repla
 that there is nothing to replace.
 """
 
+import ast
 import dataclasses
 import inspect
 import re
@@ -257,9 +258,22 @@ def example(name: str) -> str:
     return f"```python\n{(ROOT / 'examples' / name).read_text()}```\n"
 
 
+def examples() -> str:
+    """What each program of `examples/` says of itself."""
+
+    def parts() -> Iterator[str]:
+        for path in sorted((ROOT / "examples").glob("*.py")):
+            says = ast.get_docstring(ast.parse(path.read_text()))
+            where = f"[examples/{path.name}](../examples/{path.name})"
+            yield f"## {path.name}\n\n{says}\n\nThe program: {where}\n"
+
+    return "\n" + "\n".join(parts()) + "\n"
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "example echo.py": lambda: example("echo.py"),
     "example self_connection.py": lambda: example("self_connection.py"),
+    "examples": examples,
     "fields of Link": lambda: fields(lab.Link),
     "fields of Nat": lambda: fields(lab.Nat),
     "fields of Site": lambda: fields(lab.Site),
