@@ -33,8 +33,9 @@ import simopen
 FILE = struct.Struct("!Q32s")  # length in bytes, SHA-256
 OFFSET = struct.Struct("!Q")  # bytes that the receiver has
 COMPLETE = b"complete"
-CHUNK = 262_144  # bytes read from the disk at once
+CHUNK = 65_536  # bytes read from the disk at once, and as much as a stream brings at once
 PATIENCE = 300  # seconds to wait for the other side, at first and after a break
+PAUSE = 1  # seconds before connecting again
 SILENCE = 30  # seconds in which nothing moves: a host that is switched off says no goodbye
 
 BROKEN = (anyio.BrokenResourceError, anyio.EndOfStream, anyio.IncompleteRead, TimeoutError)
@@ -46,7 +47,8 @@ async def send(stream: simopen.PeerStream, path: Path, digest: bytes) -> None:
     async with await anyio.open_file(path, "rb") as file:
         size = await file.seek(0, os.SEEK_END)
         await stream.send(FILE.pack(size, digest))
-        (done,) = OFFSET.unpack(await answers.receive_exactly(OFFSET.size))
+        with anyio.fail_after(SILENCE):
+            (done,) = OFFSET.unpack(await answers.receive_exactly(OFFSET.size))
         await file.seek(done)
         while chunk := await file.read(CHUNK):
             with anyio.fail_after(SILENCE):
@@ -54,14 +56,16 @@ async def send(stream: simopen.PeerStream, path: Path, digest: bytes) -> None:
             done += len(chunk)
             tell(path, done, size)
     await stream.send_eof()
-    if await answers.receive_exactly(len(COMPLETE)) != COMPLETE:
-        sys.exit("the peer does not speak as this program")
+    with anyio.fail_after(PATIENCE):  # the peer reads all of it once more
+        if await answers.receive_exactly(len(COMPLETE)) != COMPLETE:
+            sys.exit("the peer does not speak as this program")
 
 
 async def receive(stream: simopen.PeerStream, path: Path) -> None:
     """Receive the rest, check all of it, and give it its name."""
     incoming = BufferedByteReceiveStream(stream)
-    size, expected = FILE.unpack(await incoming.receive_exactly(FILE.size))
+    with anyio.fail_after(SILENCE):
+        size, expected = FILE.unpack(await incoming.receive_exactly(FILE.size))
     part = path.with_name(f"{path.name}.{expected.hex()[:16]}.part")
     async with await anyio.open_file(part, "ab") as file:
         done = await file.tell()
@@ -107,6 +111,7 @@ async def main(role: str, url: str, invite: str, path: Path) -> None:
                 print("\nthe connection broke; waiting for the other", file=sys.stderr)
             else:
                 break
+        await anyio.sleep(PAUSE)
     print(f"{path.name} is complete", file=sys.stderr)
 
 
