@@ -18,8 +18,11 @@ import sys
 
 import anyio
 from anyio.abc import ByteStream
+from anyio.streams.buffered import BufferedByteReceiveStream
 
 import simopen
+
+QUESTION = b"is anybody there?"
 
 
 async def answer(stream: ByteStream) -> None:
@@ -30,10 +33,11 @@ async def answer(stream: ByteStream) -> None:
 
 
 async def ask(stream: ByteStream) -> None:
-    """Say something and print the echo."""
+    """Say something and print the echo: all of it, of which one receive may bring a part."""
     async with stream:
-        await stream.send(b"is anybody there?")
-        print("echo:", (await stream.receive()).decode())
+        await stream.send(QUESTION)
+        echo = await BufferedByteReceiveStream(stream).receive_exactly(len(QUESTION))
+        print("echo:", echo.decode())
 
 
 async def main(*arguments: str) -> None:
