@@ -73,9 +73,11 @@ async def main(url: str, invite: str) -> None:
     print(f"({why})")
 
 
+if len(sys.argv) != 3:
+    sys.exit(__doc__)
 try:
     anyio.run(main, sys.argv[1], Path(sys.argv[2]).read_text())
-except simopen.SimopenError as error:
+except (simopen.SimopenError, OSError) as error:
     sys.exit(str(error))
 except KeyboardInterrupt:
     sys.exit(130)

@@ -55,11 +55,13 @@ async def main(*arguments: str) -> None:
         case "meet", [url, path]:
             invite = await anyio.Path(path).read_text()
             await talk(await simopen.connect_peer(rendezvous=url, secret=invite, timeout=10))
+        case _:
+            sys.exit(__doc__)
 
 
+if len(sys.argv) < 4:
+    sys.exit(__doc__)
 try:
     anyio.run(main, *sys.argv[1:])
-except OSError as error:
+except (simopen.SimopenError, OSError) as error:
     sys.exit(f"no connection: {error}")
-except simopen.PeerConnectError as error:
-    sys.exit(str(error))

@@ -102,6 +102,8 @@ def complain(error: Exception) -> None:
     print(error, file=sys.stderr)
 
 
+if len(sys.argv) != 5:
+    sys.exit(__doc__)
 try:
     role, url, invite, endpoint = sys.argv[1:]
     host, _, port = endpoint.rpartition(":")

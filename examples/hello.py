@@ -43,7 +43,9 @@ async def main(where: str, how: str) -> None:
         print(stream.report)
 
 
+if len(sys.argv) != 3:
+    sys.exit(__doc__)
 try:
     anyio.run(main, sys.argv[1], sys.argv[2])
-except simopen.SimopenError as error:
+except (simopen.SimopenError, OSError) as error:
     sys.exit(str(error))

@@ -131,7 +131,11 @@ async def main(url: str, invite: str, *wanted: str) -> None:
             group.start_soon(get, client, each)
 
 
+if len(sys.argv) < 4:
+    sys.exit(__doc__)
 try:
     anyio.run(main, sys.argv[1], Path(sys.argv[2]).read_text(), *sys.argv[3:])
+except OSError as error:
+    sys.exit(str(error))
 except KeyboardInterrupt:
     sys.exit(130)

@@ -52,9 +52,11 @@ async def main(url: str, invite: str) -> None:
         await writer.wait_closed()
 
 
+if len(sys.argv) != 3:
+    sys.exit(__doc__)
 try:
     asyncio.run(main(sys.argv[1], Path(sys.argv[2]).read_text()))
-except simopen.SimopenError as error:
+except (simopen.SimopenError, FileNotFoundError) as error:
     sys.exit(str(error))
-except (EOFError, OSError) as error:  # an end too early, a reset, a timeout
+except (EOFError, ConnectionError, TimeoutError) as error:
     sys.exit(f"the connection broke: {error!r}")

@@ -52,9 +52,11 @@ async def main(url: str, invite: str) -> None:
             await trio.sleep(PAUSE)
 
 
+if len(sys.argv) != 3:
+    sys.exit(__doc__)
 try:
     trio.run(main, sys.argv[1], Path(sys.argv[2]).read_text())
-except simopen.SimopenError as error:
+except (simopen.SimopenError, FileNotFoundError) as error:
     sys.exit(str(error))
 except (anyio.BrokenResourceError, anyio.IncompleteRead, trio.TooSlowError) as error:
     sys.exit(f"the connection broke: {error!r}")

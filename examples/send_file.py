@@ -115,6 +115,8 @@ async def main(role: str, url: str, invite: str, path: Path) -> None:
     print(f"{path.name} is complete", file=sys.stderr)
 
 
+if len(sys.argv) != 5:
+    sys.exit(__doc__)
 try:
     role, url, invite, path = sys.argv[1:]
     anyio.run(main, role, url, Path(invite).read_text(), Path(path))

@@ -122,10 +122,13 @@ def asked() -> str:
 
 
 try:
-    if len(sys.argv) == 1:
-        anyio.run(host)
-    else:
-        anyio.run(meet, sys.argv[1], asked())
+    match sys.argv[1:]:
+        case []:
+            anyio.run(host)
+        case [url]:
+            anyio.run(meet, url, asked())
+        case _:
+            sys.exit(__doc__)
 except (simopen.SimopenError, OSError) as error:
     sys.exit(str(error))
 except KeyboardInterrupt:
