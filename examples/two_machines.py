@@ -42,9 +42,10 @@ if importlib.util.find_spec("simopen") is None:
     if not (VENV / "ready").exists():
         print(f"the first time: setting up {VENV}", flush=True)
         venv.create(VENV, clear=True, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", CLONE], check=True)
+        if subprocess.call([python, "-m", "pip", "install", "--quiet", "--editable", CLONE]):
+            sys.exit("simopen cannot be installed here")
         (VENV / "ready").touch()
-    sys.exit(subprocess.call([python, *sys.argv]))
+    os.execv(python, [python, *sys.argv])
 
 import anyio  # noqa: E402
 from anyio.streams.buffered import BufferedByteStream  # noqa: E402

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -7,10 +10,27 @@ from pathlib import Path
 import pytest
 
 from simopen.lab.pytest_plugin import MakeNetwork
-from tests.examples.programs import EXAMPLES, Homes, Running, as_shown
+from tests.examples.programs import EXAMPLES, Homes, Running, as_shown, header
 
-pytestmark = pytest.mark.lab
+ROOT = EXAMPLES.parent
 SCRIPT = str(EXAMPLES / "two_machines.py")
+
+
+def test_needs_nothing_but_python(tmp_path: Path) -> None:
+    """Where simopen is not installed the script installs it from its clone and starts again."""
+    clone = tmp_path / "clone"
+    for folder in ("simopen", "examples"):
+        shutil.copytree(ROOT / folder, clone / folder)
+    for file in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / file, clone)
+    # -S: no site-packages, where simopen is in a developer's environment.
+    command = [sys.executable, "-S", "examples/two_machines.py", "wrong", "use"]
+    done = subprocess.run(command, cwd=clone, capture_output=True, check=False, text=True)
+    assert done.stdout == f"the first time: setting up {clone}/.venv-two-machines\n"
+    assert done.stderr.endswith(header("two_machines.py") + "\n"), done.stderr
+    again = subprocess.run(command, cwd=clone, capture_output=True, check=False, text=True)
+    assert again.stdout == ""
+    assert again.stderr == header("two_machines.py") + "\n"
 
 
 @pytest.fixture
@@ -29,6 +49,7 @@ def measured(side: Running) -> None:
     assert as_shown("two_machines.py", found), found
 
 
+@pytest.mark.lab
 def test_the_first_says_what_to_do(machines: Homes) -> None:
     """What the first machine prints is done on the second, and both measure the way."""
     one = machines.start("server", SCRIPT)
@@ -40,6 +61,7 @@ def test_the_first_says_what_to_do(machines: Homes) -> None:
     measured(two)
 
 
+@pytest.mark.lab
 def test_with_a_coordinator_elsewhere(machines: Homes) -> None:
     """Two machines behind routers meet where both can reach a coordinator."""
     machines.serve()
