@@ -65,3 +65,5 @@ try:
     anyio.run(main, *sys.argv[1:])
 except (simopen.SimopenError, OSError) as error:
     sys.exit(f"no connection: {error}")
+except (anyio.BrokenResourceError, anyio.IncompleteRead):
+    sys.exit("the connection broke")

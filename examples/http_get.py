@@ -16,6 +16,7 @@ them. The rest is httpx as always: connections are kept, timeouts and errors are
 """
 
 import select
+import ssl
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -80,6 +81,15 @@ class PeerNetworkStream(httpcore.AsyncNetworkStream):
         """Close."""
         await self._stream.aclose()
 
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Refuse https: what is said is encrypted already, up to the peer."""
+        raise httpcore.UnsupportedProtocol("between peers it is http://, over an encrypted stream")
+
     def get_extra_info(self, info: str) -> object:
         """Whether something has come on a kept connection: its end, since nothing was asked."""
         if info == "is_readable":
@@ -109,32 +119,35 @@ class PeerTransport(httpx.AsyncHTTPTransport):
         self._pool = httpcore.AsyncConnectionPool(network_backend=PeerBackend(peer))
 
 
-async def get(client: httpx.AsyncClient, url: str) -> None:
+async def get(client: httpx.AsyncClient, url: str, failed: list[str]) -> None:
     """Get one thing and say what it was."""
     try:
         response = await client.get(url)
     except httpx.HTTPError as error:
         print(f"{url}: {error}", file=sys.stderr)
+        failed.append(url)
     else:
         status = f"{response.status_code} {response.reason_phrase}"
         print(f"{status}: {url}, {len(response.content):,} bytes")
 
 
-async def main(url: str, invite: str, *wanted: str) -> None:
-    """Get everything at once; httpx decides on how many connections."""
-    peer = simopen.PeerConnectable(rendezvous=url, secret=invite)
+async def main(url: str, invite: str, *wanted: str) -> list[str]:
+    """Get everything at once; httpx decides on how many connections. Returns what failed."""
+    peer, failed = simopen.PeerConnectable(rendezvous=url, secret=invite), list[str]()
     async with (
         httpx.AsyncClient(transport=PeerTransport(peer), timeout=20) as client,
         anyio.create_task_group() as group,
     ):
         for each in wanted:
-            group.start_soon(get, client, each)
+            group.start_soon(get, client, each, failed)
+    return failed
 
 
 if len(sys.argv) < 4:
     sys.exit(__doc__)
 try:
-    anyio.run(main, sys.argv[1], Path(sys.argv[2]).read_text(), *sys.argv[3:])
+    failed = anyio.run(main, sys.argv[1], Path(sys.argv[2]).read_text(), *sys.argv[3:])
+    sys.exit(1 if failed else 0)
 except OSError as error:
     sys.exit(str(error))
 except KeyboardInterrupt:

@@ -45,7 +45,7 @@ if importlib.util.find_spec("simopen") is None:
         if subprocess.call([python, "-m", "pip", "install", "--quiet", "--editable", CLONE]):
             sys.exit("simopen cannot be installed here")
         (VENV / "ready").touch()
-    os.execv(python, [python, *sys.argv])
+    os.execv(python, [str(python), *sys.argv])
 
 import anyio  # noqa: E402
 from anyio.streams.buffered import BufferedByteStream  # noqa: E402

@@ -64,8 +64,8 @@ def test_a_reset_stays_one(homes: Homes, forwarding: tuple[Running, Running]) ->
 def test_no_service(homes: Homes, forwarding: tuple[Running, Running]) -> None:
     """Where nothing listens the client is hung up on, and the next one finds what does."""
     serving, _ = forwarding
-    code, _ = homes.start("bob", ECHO, "ask", "connect", "127.0.0.1", "2222").end()
-    assert code == 1
+    client = homes.start("bob", ECHO, "ask", "connect", "127.0.0.1", "2222")
+    assert client.end() == (1, "the connection broke\n")
     serving.until("All connection attempts failed|refused")
     homes.start("alice", ECHO, "answer", "listen", "9000")
     homes.wait_for_port("alice", 9000)
