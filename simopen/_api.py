@@ -177,8 +177,8 @@ async def connect_peer_socket(
     """Connect as :func:`connect_peer` does in direct mode and return the bare socket.
 
     For what wants a socket of its own: :func:`asyncio.open_connection` (``sock=``),
-    ``trio.socket.from_stdlib_socket``, :mod:`ssl`. The socket is non-blocking, ``TCP_NODELAY`` is
-    set, and it is the caller's to close.
+    ``trio.socket.from_stdlib_socket``, :mod:`ssl`. The socket is non-blocking, ``TCP_NODELAY`` and
+    keep-alive (after 30 s) are set, and it is the caller's to close.
 
     Args:
         remote: As for :func:`connect_peer`.

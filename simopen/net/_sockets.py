@@ -34,6 +34,12 @@ REFUSED_SOCKET_IS_REUSABLE = sys.platform == "linux"
 # of ours fit; larger frames still travel through segmentation offload.
 MAX_SEGMENT = 6000
 
+# Seconds of silence after which the kernel asks whether the peer is there, seconds between two
+# questions, and how many unanswered ones end the connection: after a minute. Routers forget idle
+# connections, many of them within minutes whatever RFC 5382 §5 says, and a host that has lost its
+# power or its network says no goodbye. macOS has a name of its own for the first.
+KEEP_ALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPALIVE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+
 _RESET_ON_CLOSE = struct.pack("@ii" if os.name != "nt" else "@HH", 1, 0)
 _CLOSE_NORMALLY = struct.pack("@ii" if os.name != "nt" else "@HH", 0, 0)
 
@@ -96,8 +102,15 @@ def close(sock: socket.socket) -> None:
 
 
 def keep(sock: socket.socket) -> None:
-    """Turn a connected punch socket into an ordinary one, whose close is a normal FIN."""
+    """Turn a connected punch socket into an ordinary one, whose close is a normal FIN.
+
+    From now on it is kept alive while nothing is said.
+    """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _CLOSE_NORMALLY)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEP_ALIVE.items():
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _bind_error(error: OSError, local: Endpoint) -> LocalBindError:

@@ -150,6 +150,11 @@ class PeerStream(ByteStream):
     One task may send while another receives. ``TCP_NODELAY`` is set. Nothing is read ahead: what
     nobody receives stays in the kernel's buffers and holds the peer back.
 
+    While nothing is said the kernel asks after 30 s whether the peer is there (keep-alive), which
+    keeps routers from forgetting the connection; a peer that does not answer for another 30 s is a
+    ``BrokenResourceError``. What was sent and is not acknowledged is repeated for longer (on Linux
+    a quarter of an hour): who sends to a peer that may vanish sets a time limit of its own.
+
     Extra attributes: all of :class:`anyio.abc.SocketAttribute` and :class:`PeerAttribute`. The
     addresses are the report's, and outlive the connection.
 

@@ -32,6 +32,17 @@ def test_every_option_is_set(family: socket.AddressFamily, host: str) -> None:
             assert sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
 
 
+def test_a_kept_socket_notices_a_silent_peer() -> None:
+    """Half a minute of silence is a question to the peer, three without an answer are the end."""
+    with open_punch_socket(socket.AF_INET, Endpoint("127.0.0.1", free_port())) as sock:
+        assert not sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        keep(sock)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 10
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 3
+
+
 def test_two_sockets_share_the_port() -> None:
     """A refresh binds the port while its predecessor still holds it."""
     local = Endpoint("127.0.0.1", free_port())
