@@ -64,7 +64,8 @@ async def host() -> None:
     invite = simopen.Invite.new("two machines").reveal()
     async with simopen.Coordinator(f"0.0.0.0:{PORT}") as coordinator:
         url = f"tcp://{own_address()}:{PORT}"
-        print(f"On the other machine, in a clone of simopen:\n\n    python3 {sys.argv[0]} {url}\n")
+        print("On the other machine, in a clone of simopen:\n")
+        print(f"    python3 examples/two_machines.py {url}\n")
         print(f"and give it this invite when it asks:\n\n    {invite}\n", flush=True)
         await meet(url, invite)
         await coordinator.drain()  # the other has perhaps not yet heard that it went well
@@ -130,7 +131,9 @@ try:
             anyio.run(meet, url, asked())
         case _:
             sys.exit(__doc__)
-except (simopen.SimopenError, OSError) as error:
+except simopen.SimopenError as error:
     sys.exit(str(error))
+except (ExceptionGroup, anyio.BrokenResourceError, anyio.IncompleteRead, TimeoutError) as error:
+    sys.exit(f"the connection broke: {error!r}")
 except KeyboardInterrupt:
     sys.exit(130)
