@@ -53,7 +53,7 @@ class Running:
     @property
     def said(self) -> str:
         """All it has said, lines ended as in text."""
-        return self._said.decode().replace("\r\n", "\n")
+        return self._said.decode(errors="replace").replace("\r\n", "\n")
 
     def until(self, pattern: str) -> re.Match[str]:
         """Wait until it has said something."""

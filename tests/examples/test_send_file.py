@@ -8,17 +8,17 @@ import pytest
 
 from simopen import lab
 from simopen.lab.pytest_plugin import MakeNetwork
-from tests.examples.programs import PATIENCE, Homes, Running, as_shown, homes
+from tests.examples.programs import Homes, Running, as_shown, homes
 
 pytestmark = pytest.mark.lab
 
-SIZE = 4_000_000  # bytes: two seconds and a half on the slow line
+SIZE = 4_000_000  # bytes: four seconds on the slow line
 
 
 @pytest.fixture
 def slow_homes(lab_network: MakeNetwork, tmp_path: Path) -> Iterator[Homes]:
     """Alice and bob behind routers, with a line between them on which a file takes a while."""
-    link = lab.Link(latency=0.005, rate=12e6)
+    link = lab.Link(latency=0.005, rate=8e6)
     sites = [
         lab.Site(f"home-{name}", hosts=[name], gateway="home-router", link=link)
         for name in ("alice", "bob")
@@ -72,12 +72,12 @@ def test_goes_on_after_a_break(slow_homes: Homes) -> None:
     receiver's check finds that out, and a third start begins anew.
     """
     alice, bob = sender(slow_homes), receiver(slow_homes)
-    bob.until("3\\d %")
+    bob.until("1\\d %")
     bob.kill()
     alice.until("the connection broke; waiting for the other")
     part = _part(slow_homes)
     had = part.stat().st_size
-    assert SIZE / 4 < had < SIZE
+    assert SIZE / 20 < had < SIZE
     with part.open("r+b") as file:
         file.write(b"spoilt")
 
@@ -97,7 +97,7 @@ def test_goes_on_after_a_break(slow_homes: Homes) -> None:
 def test_a_part_is_completed(slow_homes: Homes) -> None:
     """Where the sender is killed and started again, what has arrived serves."""
     alice, bob = sender(slow_homes), receiver(slow_homes)
-    alice.until("3\\d %")
+    alice.until("1\\d %")
     alice.kill()
     bob.until("the connection broke; waiting for the other")
     alice = sender(slow_homes)
@@ -110,7 +110,6 @@ def test_a_part_is_completed(slow_homes: Homes) -> None:
 def test_two_senders(slow_homes: Homes) -> None:
     """Who meets its like ends with a sentence, and nothing is written."""
     sides = [sender(slow_homes), sender(slow_homes)]
-    assert PATIENCE
     for side in sides:
         code, said = side.end()
         assert code == 1
