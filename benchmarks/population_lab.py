@@ -6,6 +6,9 @@ behaviour and one of the other, either way round as often, and a port that nobod
 sides ask the observer which endpoint it sees; these they are told of each other. Then they are told
 when to start, each a little late by the strategy's own error, and what came of it is counted.
 
+A packet from one site to the other crosses two links, so each has a quarter of the round trip, and
+loses what makes two of them lose as much as the path is to.
+
 Trials of all pairs are run in a random order, so many at once. DCUtR's next attempt begins when
 both sides have ended the last one, and has a fresh error; it is given up after three.
 
@@ -15,6 +18,7 @@ A trial has succeeded when both sides hold a stream and the bytes of each have c
 from __future__ import annotations
 
 import json
+import math
 import random
 import sys
 import time
@@ -27,11 +31,10 @@ import anyio
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from benchmarks.populations import BehaviourPair, Populations, Strategy
+from benchmarks.populations import BehaviourPair, Condition, Populations, Strategy
 from benchmarks.strategies import OBSERVER_PORT
 from simopen import lab
 
-LATENCY = 0.02  # seconds from a site to the middle; so the round trip is four times that
 OBSERVER = "observer"
 FIRST_PORT, LAST_PORT = 2_000, 32_000  # below ip_local_port_range
 LEAD = 0.1  # seconds from the order to the agreed start
@@ -207,9 +210,9 @@ async def _both(*asked: Callable[[], Awaitable[Answer]]) -> Attempt:
     return answers[0], answers[1]
 
 
-def _sites(gateways: Mapping[str, lab.Nat]) -> list[lab.Site]:
+def _sites(gateways: Mapping[str, lab.Nat], condition: Condition) -> list[lab.Site]:
     """The network: a site for each host, the observer in the middle."""
-    link = lab.Link(latency=LATENCY)
+    link = lab.Link(latency=condition.round_trip / 4, loss=1 - math.sqrt(1 - condition.loss))
     sites = [
         lab.Site(f"site-{host}", hosts=[host], gateway=gateway, link=link)
         for host, gateway in gateways.items()
@@ -221,6 +224,7 @@ async def run(  # each is a knob of its own
     gateways: Mapping[str, lab.Nat],
     jobs: Sequence[Job],
     found: Populations,
+    condition: Condition,
     *,
     loop: str,
     at_once: int,
@@ -232,11 +236,13 @@ async def run(  # each is a knob of its own
         gateways: The hosts, and what is in front of each.
         jobs: The trials, in the order in which they begin.
         found: How late sides start.
+        condition: The path between any two.
         loop: The event loop in the hosts.
         at_once: How many trials are under way together.
         progress: Called after each.
     """
-    async with lab.network(_sites(gateways), seed=1) as net, anyio.create_task_group() as group:
+    sites = _sites(gateways, condition)
+    async with lab.network(sites, seed=1) as net, anyio.create_task_group() as group:
         observer = await Worker.start(net[OBSERVER], "observer", loop)
         workers = {host: await Worker.start(net[host], "worker", loop) for host in gateways}
         for worker in (observer, *workers.values()):

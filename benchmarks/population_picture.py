@@ -1,9 +1,10 @@
-"""Predicted beside published: ``python -m benchmarks.population_picture [FILE]``.
+"""Predicted beside published, and what is lost: ``python -m benchmarks.population_picture [FILE]``.
 
-Drawn from ``results/population.jsonl`` or another file of :mod:`benchmarks.population`, and written
-beside it as PNG and SVG. A panel for each published rate; in it a line for each strategy, with what
-the lab and the simulation predict and their 95 % intervals. The published rate goes through all of
-the panel, as wide as its own interval.
+Drawn from ``results/population.jsonl`` or another file of :mod:`benchmarks.population` that is
+given, and written beside it as PNG and SVG. A row of panels for each published rate, a column for
+each path; in a panel a bar for each strategy, which is all pairs: those that connect in the lab,
+with their 95 % interval, then those that do not, by what is in their way. A diamond is what the
+simulation predicts. The published rate goes through all of the panel, as wide as its own interval.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import textwrap
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from benchmarks.common import RESULTS
-from benchmarks.population import NAMES, SIDES
+from benchmarks.populations import STRATEGIES
+from benchmarks.predictions import NAMES, SIDES, Obstacle
 
 try:
     import matplotlib as mpl
@@ -31,61 +34,73 @@ from matplotlib.axes import Axes  # after the choice of what it draws on
 from matplotlib.figure import Figure
 
 Record = dict[str, Any]  # a line of the result file
+Panels = dict[str, dict[str, list[Record]]]  # by what was published, then by path
 
-WIDTH, PANEL, HEADING = 9.5, 1.75, 1.3  # inches
+WIDTH, PANEL, HEADING = 12.5, 1.75, 1.75  # inches
+LEFT, RIGHT = 0.22, 0.985  # shares of the width between which panels are
 DPI = 130
+TITLE_WIDTH = 36  # characters, of what is left of a row
 PUBLISHED = "#d95f02"
-COLOURS = {"lab": "#1b4f8f", "simulation": "#7a7a7a"}
-MARKS = {"lab": "o", "simulation": "D"}
-OFFSETS = {"lab": -0.17, "simulation": 0.2}  # from a strategy's line, in lines
+CONNECTED, SIMULATED = "#1b4f8f", "#ffffff"
+LOST = {
+    Obstacle.VARIES: "#c9c9c9",
+    Obstacle.BLOCKS: "#8f8f8f",
+    Obstacle.REFUSES: "#e5b53a",
+    Obstacle.NONE: "#b2182b",
+}
 LEAST_BAND = 0.25  # percent to either side, where a published rate has no interval
 
 
-def panels(predictions: list[Record]) -> dict[str, list[Record]]:
-    """The predictions of each published rate, in their order."""
-    found: dict[str, list[Record]] = {}
+def panels(predictions: list[Record]) -> Panels:
+    """The predictions of each published rate and path, in their order."""
+    found: Panels = {}
     for each in predictions:
-        found.setdefault(each["what"], []).append(each)
+        found.setdefault(each["what"], {}).setdefault(each["condition"], []).append(each)
     return found
 
 
 def draw(axes: Axes, own: list[Record]) -> None:
     """Draw one panel."""
-    measured = own[0]
-    _published(axes, measured["published"])
-    rows = list(NAMES)
+    rows = list(STRATEGIES)
     for each in own:
-        _point(axes, each, rows.index(each["strategy"]))
-    nearest = measured["published"]["strategy"]
-    labels = [f"{NAMES[row]} ▸" if row == nearest else NAMES[row] for row in rows]
-    axes.set_yticks(range(len(rows)), labels)
+        row = rows.index(each["strategy"])
+        if each["by"] == "lab":
+            _bar(axes, each, row)
+        else:
+            (mark,) = axes.plot(100 * each["rate"], row, "D", color=SIMULATED, zorder=4)
+            mark.set(markersize=4.5, markeredgecolor="#000000", clip_on=False)
+    _published(axes, own[0]["published"])
     axes.set(xlim=(0, 100), ylim=(len(rows) - 0.45, -0.55))
+    axes.set_yticks(range(len(rows)), [""] * len(rows))
     axes.set_xticks(range(0, 101, 20), [f"{tick} %" for tick in range(0, 101, 20)])
     axes.tick_params(labelsize=8, length=0)
-    axes.grid(axis="x", color="#e6e6e6", linewidth=0.8)
-    axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.set_title(title(measured), fontsize=9, loc="left", pad=16)
 
 
-def title(measured: Record) -> str:
-    """Between whom, and when; and what was published."""
-    sides = (SIDES[measured[side]] for side in ("first", "second"))
-    source = f"{measured['what']}, {measured['published']['source']}"
-    return f"{measured['profile']}: {' with '.join(sides)}  (published: {source})"
+def _bar(axes: Axes, each: Record, row: int) -> None:
+    rate, low, high = (100 * each[name] for name in ("rate", "low", "high"))
+    axes.barh(row, rate, height=0.72, color=CONNECTED)
+    left = rate
+    for what, colour in LOST.items():
+        share = 100 * each["lost"][what.value]
+        axes.barh(row, share, left=left, height=0.72, color=colour)
+        left += share
+    axes.plot([low, high], [row, row], color="#000000", linewidth=1.4, solid_capstyle="butt")
+    words = f"{rate:.0f} % ({low:.0f} to {high:.0f})"
+    axes.text(1.5, row, words, va="center", fontsize=8, color="#ffffff", weight="bold")
 
 
 def _published(axes: Axes, rate: Record) -> None:
     middle = 100 * rate["rate"]
     low = middle - LEAST_BAND if rate["low"] is None else 100 * rate["low"]
     high = middle + LEAST_BAND if rate["high"] is None else 100 * rate["high"]
-    axes.axvspan(low, high, color=PUBLISHED, alpha=0.2, linewidth=0)
-    axes.axvline(middle, color=PUBLISHED, linewidth=1.4)
+    axes.axvspan(low, high, color=PUBLISHED, alpha=0.25, linewidth=0, zorder=3)
+    axes.axvline(middle, color=PUBLISHED, linewidth=1.4, zorder=3)
     axes.annotate(
         f"published {middle:.0f} %",
         (middle, 1.0),
         xycoords=("data", "axes fraction"),
-        xytext=(0, 2),
+        xytext=(0, 1),
         textcoords="offset points",
         ha="center",
         va="bottom",
@@ -95,61 +110,80 @@ def _published(axes: Axes, rate: Record) -> None:
     )
 
 
-def _point(axes: Axes, each: Record, row: int) -> None:
-    by = each["by"]
-    rate, low, high = (100 * each[name] for name in ("rate", "low", "high"))
-    y = row + OFFSETS[by]
-    axes.plot([low, high], [y, y], color=COLOURS[by], linewidth=1.6, solid_capstyle="butt")
-    size = 5 if by == "lab" else 3.5
-    axes.plot(rate, y, marker=MARKS[by], color=COLOURS[by], markersize=size, clip_on=False)
-    axes.annotate(
-        f"{rate:.0f} % ({low:.0f} to {high:.0f})",
-        (1.0, row),
-        xycoords=("axes fraction", "data"),
-        xytext=(8 if by == "lab" else 88, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=8,
-        color=COLOURS[by],
-    )
+def title(measured: Record) -> str:
+    """Between whom, and when; and what was published."""
+    sides = (SIDES[measured[side]] for side in ("first", "second"))
+    source = f"{measured['what']}, {measured['published']['source']}"
+    parts = f"{measured['profile']}: {' with '.join(sides)}", f"(published: {source})"
+    return "\n".join(textwrap.fill(part, TITLE_WIDTH) for part in parts)
 
 
 def paint(head: Record, lines: list[Record]) -> Figure:
-    """Put the panels below each other, under a heading that says what the marks are."""
+    """Put the panels below and beside each other, under a heading that says what is what."""
     found = panels([line for line in lines if line["record"] == "prediction"])
-    trials = Counter[str]()
-    for line in lines:
-        if line["record"] == "pair":
-            trials[line["by"]] += line["trials"]
+    paths = list(head["conditions"])
     height = HEADING + PANEL * len(found)
     figure = Figure(figsize=(WIDTH, height), dpi=DPI)
     grid = figure.add_gridspec(
         len(found),
-        left=0.1,
-        right=0.76,
-        top=1 - (HEADING - 0.05) / height,
+        len(paths),
+        left=LEFT,
+        right=RIGHT,
+        top=1 - HEADING / height,
         bottom=0.3 / height,
-        hspace=0.75,
+        hspace=0.5,
+        wspace=0.09,
     )
     for number, own in enumerate(found.values()):
-        draw(figure.add_subplot(grid[number]), own)
-    figure.text(
-        0.02,
-        1 - 0.3 / height,
-        "How often two hosts behind NATs connect: predicted, and published",
-        fontsize=12,
-        weight="bold",
-    )
-    words = (
-        f"Share of pairs that connect; {trials['lab']:,} trials in the lab, "
-        f"{trials['simulation']:,} simulated. Lines are 95 % intervals of the trials, not of the "
-        f"weights.\n▸ marks the strategy nearest to the published one. simopen {head['simopen']}, "
-        f"{head['at'][:10]}, Linux {head['kernel']}."
-    )
-    figure.text(0.02, 1 - 0.68 / height, words, fontsize=8, color="#444444")
-    for by, words, x in (("lab", "● in the lab", 0.77), ("simulation", "◆ simulated", 0.885)):
-        figure.text(x, 1 - 0.95 / height, words, fontsize=8.5, color=COLOURS[by], weight="bold")
+        for column, path in enumerate(paths):
+            axes = figure.add_subplot(grid[number, column])
+            draw(axes, own[path])
+            if column == 0:
+                _name_row(axes, own[path][0])
+            if number == 0:
+                words = f"{path}: {head['conditions'][path]}"
+                axes.set_title(words, fontsize=10, weight="bold", pad=18)
+    _write_heading(figure, head, lines)
     return figure
+
+
+def _name_row(axes: Axes, measured: Record) -> None:
+    nearest = measured["published"]["strategy"]
+    labels = [f"{NAMES[row]} ▸" if row == nearest else NAMES[row] for row in STRATEGIES]
+    axes.set_yticks(range(len(STRATEGIES)), labels)
+    axes.annotate(
+        title(measured),
+        (0.01, 0.5),
+        xycoords=("figure fraction", "axes fraction"),
+        va="center",
+        fontsize=8.5,
+    )
+
+
+def _write_heading(figure: Figure, head: Record, lines: list[Record]) -> None:
+    trials = Counter[str]()
+    for line in lines:
+        if line["record"] == "pair":
+            trials[line["by"]] += line["trials"]
+    inch = 1 / figure.get_figheight()
+    words = "How often two hosts behind NATs connect: predicted, and published"
+    figure.text(0.01, 1 - 0.3 * inch, words, fontsize=13, weight="bold")
+    words = (
+        f"Share of all pairs; {trials['lab']:,} trials in the lab, {trials['simulation']:,} "
+        "simulated. Black lines are 95 % intervals of the lab's trials, not of the weights. ▸ "
+        "marks the strategy nearest to the published one, whose path nobody knows.\n"
+        f"simopen {head['simopen']}, {head['at'][:10]}, Linux {head['kernel']}."
+    )
+    figure.text(0.01, 1 - 0.72 * inch, words, fontsize=8.5, color="#444444")
+    keys = [(CONNECTED, "connected, in the lab")]
+    keys += [(colour, f"not: {what.value} in the way" if what is Obstacle.NONE else
+              f"not: {what.value}") for what, colour in LOST.items()]  # fmt: skip
+    x = 0.01
+    for colour, text in keys:
+        figure.text(x, 1 - 1.02 * inch, "■", fontsize=11, color=colour)
+        figure.text(x + 0.014, 1 - 1.02 * inch, text, fontsize=8.5)
+        x += 0.03 + 0.0062 * len(text)
+    figure.text(x, 1 - 1.02 * inch, "◇ connected, simulated", fontsize=8.5)
 
 
 def main() -> None:

@@ -143,6 +143,28 @@ class Timing(_Record, frozen=True):
     note: str
 
 
+class Condition(_Record, frozen=True):
+    """The path between two hosts.
+
+    Attributes:
+        name: What it is called.
+        round_trip: Seconds.
+        loss: Chance of a packet to be lost on its way, each way.
+        note: Why it is among these.
+    """
+
+    name: str
+    round_trip: float
+    loss: float
+    note: str
+
+    @property
+    def words(self) -> str:
+        """Its figures."""
+        loss = f"{self.loss:.0%} loss" if self.loss else "no loss"
+        return f"{self.round_trip * 1000:g} ms, {loss}"
+
+
 class Measurement(_Record, frozen=True):
     """A success rate that somebody has published.
 
@@ -177,6 +199,7 @@ class Populations(_Record, frozen=True):
     sources: dict[str, Source]
     timings: tuple[Timing, ...]
     profiles: tuple[Profile, ...]
+    conditions: tuple[Condition, ...]
     measurements: tuple[Measurement, ...]
 
     def profile(self, name: str) -> Profile:

@@ -17,7 +17,7 @@ import random
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from benchmarks.populations import Behaviour, BehaviourPair, Populations, Strategy
+from benchmarks.populations import Behaviour, BehaviourPair, Condition, Populations, Strategy
 from benchmarks.simulate import REACTION, REACTION_SPREAD, TIMER_GRAIN
 from benchmarks.virtual import OPTIONS, Gate, Pair, Scene, Site
 from benchmarks.virtual_tcp import Packet, Segment, Unreachable
@@ -121,20 +121,24 @@ class Loop(Lane):
 class Limits(NamedTuple):
     """What the strategies are given, in seconds."""
 
-    round_trip: float
     timeout: float
     dcutr_timeout: float
     dcutr_attempts: int
 
 
 def attempts_to_connect(
-    pair: BehaviourPair, strategy: Strategy, found: Populations, limits: Limits, seed: str
+    pair: BehaviourPair,
+    strategy: Strategy,
+    found: Populations,
+    condition: Condition,
+    limits: Limits,
+    seed: str,
 ) -> int | None:
     """Which attempt of a trial connected, from 1; None: none did."""
     chances = random.Random(seed)
     most = limits.dcutr_attempts if strategy == "dcutr" else 1
     for attempt in range(1, most + 1):
-        punched = make(pair, strategy, found.spread(strategy), limits, chances)
+        punched = make(pair, strategy, found.spread(strategy), condition, limits, chances)
         punched.run()
         if punched.connected:
             return attempt
@@ -142,7 +146,12 @@ def attempts_to_connect(
 
 
 def make(
-    pair: BehaviourPair, strategy: Strategy, spread: float, limits: Limits, chances: random.Random
+    pair: BehaviourPair,
+    strategy: Strategy,
+    spread: float,
+    condition: Condition,
+    limits: Limits,
+    chances: random.Random,
 ) -> Pair:
     """Two hosts about to connect; the order of the pair is that of the hosts."""
     timeout = limits.dcutr_timeout if strategy == "dcutr" else limits.timeout
@@ -150,8 +159,9 @@ def make(
     made = Pair(
         Scene(
             sites=(Site.SILENT, Site.SILENT),  # the gates are replaced below
-            round_trip=limits.round_trip,
+            round_trip=condition.round_trip,
             skews=skews,
+            loss=condition.loss,
             timeout=timeout,
             reaction=REACTION,
             reaction_spread=REACTION_SPREAD,

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from benchmarks.population_lab import Cell, Job, run
 from benchmarks.populations import STRATEGIES, Behaviour, load
@@ -55,9 +56,30 @@ async def test_every_strategy_connects_two_silent_sites() -> None:
         {"a": silent, "b": silent},
         [Job(("a", "b"), cell) for cell in cells],
         load(),
+        load().conditions[0],
         loop="asyncio",
         at_once=4,
         progress=lambda: done.append(None),
     )
     assert [cell.succeeded for cell in cells] == [1, 1, 1, 1]
     assert len(done) == 4
+
+
+@pytest.mark.lab
+@pytest.mark.anyio
+async def test_the_path_is_as_its_condition_says() -> None:
+    """It takes no less than one way of its round trip, and what it loses is made up for."""
+    found = load()
+    lossy = replace(found.conditions[1], round_trip=0.2, loss=0.1)
+    cell = Cell((Behaviour.SILENT, Behaviour.SILENT), "naive")
+    await run(
+        {"a": Behaviour.SILENT.nat, "b": Behaviour.SILENT.nat},
+        [Job(("a", "b"), cell)] * 6,
+        found,
+        lossy,
+        loop="asyncio",
+        at_once=6,
+        progress=lambda: None,
+    )
+    assert cell.succeeded == 6
+    assert min(cell.times) >= 0.1

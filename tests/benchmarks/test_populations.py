@@ -125,3 +125,12 @@ def test_draws_follow_the_weights() -> None:
     found = [behaviour(nat) for nat in drawn(profile, 4000, "a")]
     assert found.count(Behaviour.VARIES) / 4000 == pytest.approx(0.299, abs=0.03)
     assert drawn(profile, 10, "a") == drawn(profile, 10, "a") != drawn(profile, 10, "b")
+
+
+def test_the_words_of_a_path_are_its_figures() -> None:
+    """As the tables and the picture say them."""
+    assert [each.words for each in FOUND.conditions] == [
+        "80 ms, no loss",
+        "80 ms, 5% loss",
+        "5 ms, no loss",
+    ]

@@ -3,18 +3,21 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from benchmarks.populations import STRATEGIES, Behaviour, Strategy, load
+from benchmarks.populations import STRATEGIES, Behaviour, Condition, Strategy, load
 from benchmarks.virtual_strategies import Limits, attempts_to_connect
 
 FOUND = load()
-LIMITS = Limits(round_trip=0.08, timeout=5.0, dcutr_timeout=3.0, dcutr_attempts=3)
+CALM, LOSSY, NEAR = FOUND.conditions
+LIMITS = Limits(timeout=5.0, dcutr_timeout=3.0, dcutr_attempts=3)
 OFTEN = 20
 
 
-def rate(first: Behaviour, second: Behaviour, strategy: Strategy) -> float:
+def rate(
+    first: Behaviour, second: Behaviour, strategy: Strategy, condition: Condition = CALM
+) -> float:
     """The share of trials that connect."""
     tried = [
-        attempts_to_connect((first, second), strategy, FOUND, LIMITS, f"{seed}")
+        attempts_to_connect((first, second), strategy, FOUND, condition, LIMITS, f"{seed}")
         for seed in range(OFTEN)
     ]
     return sum(attempt is not None for attempt in tried) / OFTEN
@@ -50,7 +53,23 @@ def test_a_refusal_ends_a_single_connect_only(refusing: Behaviour) -> None:
 def test_dcutr_needs_one_attempt_in_time() -> None:
     """Where both start together the first attempt is enough; far apart it takes more of them."""
     pair = Behaviour.RST, Behaviour.RST
-    assert attempts_to_connect(pair, "dcutr", FOUND, LIMITS, "a") == 1
+    assert attempts_to_connect(pair, "dcutr", FOUND, CALM, LIMITS, "a") == 1
     slow = replace(FOUND, timings=tuple(replace(each, spread=0.4) for each in FOUND.timings))
-    tried = [attempts_to_connect(pair, "dcutr", slow, LIMITS, f"{seed}") for seed in range(OFTEN)]
+    tried = [
+        attempts_to_connect(pair, "dcutr", slow, CALM, LIMITS, f"{seed}") for seed in range(OFTEN)
+    ]
     assert {2, 3} & set(tried)
+
+
+def test_near_hosts_must_fire_again() -> None:
+    """Within 2.5 ms of each other few starts are: three attempts are not enough, a loop is."""
+    pair = Behaviour.RST, Behaviour.RST
+    assert rate(*pair, "simopen", NEAR) == rate(*pair, "naive", NEAR) == 1
+    assert rate(*pair, "one-shot", NEAR) < rate(*pair, "dcutr", NEAR) < 1
+
+
+def test_loss_falls_on_the_path() -> None:
+    """Where all is lost nobody connects; where one in twenty is the kernel makes up for it."""
+    dead = replace(LOSSY, loss=1.0)
+    assert rate(Behaviour.SILENT, Behaviour.SILENT, "simopen", dead) == 0
+    assert rate(Behaviour.SILENT, Behaviour.SILENT, "one-shot", LOSSY) == 1
