@@ -29,12 +29,14 @@ from __future__ import annotations
 import multiprocessing
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from multiprocessing.connection import Connection
-from typing import Any
+from multiprocessing.process import BaseProcess
+from typing import Any, NamedTuple
 
 from benchmarks.commands import arguments
 from benchmarks.common import LOOPS, environment, write_lines
@@ -45,6 +47,7 @@ from benchmarks.transfers import HOST, MESSAGE, Job, keep_to_cpu, measure, serve
 
 KIB, MIB = 2**10, 2**20
 SWALLOWED_AT_ONCE = 64 * KIB  # bytes
+JOB_LIMIT = 300.0  # seconds; the longest takes some ten on a machine that does little else
 
 
 @dataclass(frozen=True)
@@ -147,19 +150,44 @@ def figures(job: Job, values: Sequence[float]) -> Iterator[tuple[str, str, float
 # -- the run ---------------------------------------------------------------------------------------
 
 
+class Other(NamedTuple):
+    """The other process: how to talk to it, our part in TLS, and itself."""
+
+    commands: Connection
+    side: Side
+    process: BaseProcess
+
+
 @contextmanager
-def other_process(port: int) -> Iterator[tuple[Connection, Side]]:
-    """The other end, ended with the block; how to talk to it, and our part in TLS."""
+def other_process(port: int) -> Iterator[Other]:
+    """The other end, ended with the block."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=serve, args=(port, theirs), daemon=True)
     process.start()
+    theirs.close()  # so that ours ends with that process
     try:
-        yield ours, take_side(ours, server_side=False)
-        ours.send(None)
-        process.join()
+        yield Other(ours, take_side(ours, server_side=False), process)
+        with suppress(BrokenPipeError):  # it has ended already
+            ours.send(None)
+        process.join(JOB_LIMIT)
     finally:
         process.kill()
+        process.join()
+        ours.close()
+
+
+def measured(job: Job, listener: socket.socket, other: Other) -> list[float]:
+    """The figures of one job; an error if the other process ends, or does not get on.
+
+    One that does not get on is killed when the time is over, and so has ended.
+    """
+    timer = threading.Timer(JOB_LIMIT, other.process.kill)
+    timer.start()
+    try:
+        return measure(job, listener, other.commands, other.side)
+    finally:
+        timer.cancel()
 
 
 def run(effort: Effort, progress: Callable[[Job], None]) -> list[Row]:
@@ -173,9 +201,9 @@ def run(effort: Effort, progress: Callable[[Job], None]) -> list[Row]:
                 progress(job)
                 if job.what == "memory":
                     with other_process(port) as fresh:
-                        values = measure(job, listener, *fresh)
+                        values = measured(job, listener, fresh)
                 else:
-                    values = measure(job, listener, *standing)
+                    values = measured(job, listener, standing)
                 for name, unit, value in figures(job, values):
                     key = (job.loop, job.tls, name, unit, job.kind)
                     found.setdefault(key, Row(*key)).values.append(value)

@@ -3,6 +3,9 @@
 The measuring process says what is next (a :class:`Job`) and accepts a connection, the other one
 (:func:`serve`) connects, opens the same kind of stream and plays its part. What a stream holds in
 memory is measured in the other one, which is new for that.
+
+Whatever the measuring process waits for, it waits no longer once the other one has ended: a
+connection that was there breaks, and of one that does not come the pipe between them tells.
 """
 
 from __future__ import annotations
@@ -12,10 +15,10 @@ import resource
 import socket
 import struct
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing, closing, suppress
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 import anyio
@@ -76,7 +79,11 @@ def resident_bytes() -> int:
 
 
 def measure(job: Job, listener: socket.socket, peer: Connection, side: Side) -> list[float]:
-    """The figures of one job: seconds, or bytes."""
+    """The figures of one job: seconds, or bytes.
+
+    Raises:
+        EOFError, OSError, anyio.BrokenResourceError: The other process has ended.
+    """
     listener.setblocking(True)  # a loop may have changed that
     peer.send(job)
     match job.what:
@@ -86,52 +93,58 @@ def measure(job: Job, listener: socket.socket, peer: Connection, side: Side) -> 
         case "memory":
             return anyio.run(hold_ends, job, listener, peer, side, **LOOPS[job.loop])
         case "swallowed":
-            return [push(job, listener.accept()[0], peer)]
+            return [push(job, accept(listener, peer), peer)]
     run = send_all if job.what == "sends" else ping
-    return anyio.run(run, job, listener.accept()[0], side, **LOOPS[job.loop])
+    return anyio.run(run, job, accept(listener, peer), side, **LOOPS[job.loop])
+
+
+def accept(listener: socket.socket, peer: Connection) -> socket.socket:
+    """The next connection of the other process, which says nothing before it connects.
+
+    Raises:
+        EOFError: It has ended.
+    """
+    if listener not in wait([listener, peer]):
+        raise EOFError("the other process is gone")
+    return listener.accept()[0]
 
 
 async def send_all(job: Job, sock: socket.socket, side: Side) -> list[float]:
     """Seconds until the other process has received everything."""
-    stream = await open_stream(job.kind, sock, side if job.tls else None)
     data = bytes(job.size)
-    await receive_exactly(stream, 1, 1)
-    began = time.perf_counter()
-    for _ in range(job.count):
-        await stream.send(data)
-    await receive_exactly(stream, 1, 1)
-    elapsed = time.perf_counter() - began
-    await stream.aclose()
-    return [elapsed]
+    async with aclosing(await open_stream(job.kind, sock, side if job.tls else None)) as stream:
+        await receive_exactly(stream, 1, 1)
+        began = time.perf_counter()
+        for _ in range(job.count):
+            await stream.send(data)
+        await receive_exactly(stream, 1, 1)
+        return [time.perf_counter() - began]
 
 
 async def ping(job: Job, sock: socket.socket, side: Side) -> list[float]:
     """Seconds of each round trip."""
-    stream = await open_stream(job.kind, sock, side if job.tls else None)
-    await receive_exactly(stream, 1, 1)
     times = []
-    for _ in range(job.count):
-        began = time.perf_counter()
-        await stream.send(MESSAGE)
-        await receive_exactly(stream, len(MESSAGE), RECEIVE)
-        times.append(time.perf_counter() - began)
-    await stream.aclose()
+    async with aclosing(await open_stream(job.kind, sock, side if job.tls else None)) as stream:
+        await receive_exactly(stream, 1, 1)
+        for _ in range(job.count):
+            began = time.perf_counter()
+            await stream.send(MESSAGE)
+            await receive_exactly(stream, len(MESSAGE), RECEIVE)
+            times.append(time.perf_counter() - began)
     return times
 
 
 def push(job: Job, sock: socket.socket, peer: Connection) -> float:
     """Bytes the kernel takes from us until it takes no more, or until enough are gone."""
     data, pushed = bytes(job.size), 0
-    while not sock.recv(1):
-        pass
-    sock.settimeout(FULL)
-    try:
-        while pushed < job.size * job.count:
-            pushed += sock.send(data)
-    except TimeoutError:
-        pass
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-    sock.close()
+    with closing(sock):
+        if not sock.recv(1):
+            raise EOFError("the other process is gone")
+        sock.settimeout(FULL)
+        with suppress(TimeoutError):
+            while pushed < job.size * job.count:
+                pushed += sock.send(data)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
     peer.send(None)  # that was all
     return pushed
 
@@ -140,8 +153,8 @@ async def hold_ends(job: Job, listener: socket.socket, peer: Connection, side: S
     """Bytes that the other process has grown by for each stream; here are only their ends."""
     async with AsyncExitStack() as held:
         for _ in range(WARM_UP + job.count):
-            await anyio.wait_readable(listener)  # a loop that stands still sends nothing either
-            sock, _ = listener.accept()
+            # In a thread: a loop that stands still sends nothing either.
+            sock = await anyio.to_thread.run_sync(accept, listener, peer)
             stream = await open_stream(job.kind, sock, side if job.tls else None)
             held.push_async_callback(stream.aclose)
         return [await anyio.to_thread.run_sync(peer.recv)]
