@@ -1,13 +1,13 @@
 """A thousand punches at once: the time they take, beside plain connects, and the memory they hold.
 
-Two hosts, one process in each for each loop. Both get the *go*, a moment on the clock that all
-namespaces of a machine share, and punch a thousand distinct pairs of ports at once; the time counts
-from the go to the last stream on either side. The hosts stand *open*, so that each refuses a SYN
-that comes before its own, or behind *firewalls* that drop it. Rounds alternate with rounds of the
-yardstick, on asyncio whatever the loop and between open hosts: a thousand
-``asyncio.open_connection`` at once towards one ``asyncio.start_server``, from the go to the last
-stream on either side. Everything is reset between rounds. The wire is a process of its own, in real
-time, on the same cores: with thousands of packets under way it takes most of one.
+Two hosts, one process in each for each loop (:mod:`benchmarks.many_at_once`). Both get the *go*, a
+moment on the clock that all namespaces of a machine share, and punch a thousand distinct pairs of
+ports at once; the time counts from the go to the last stream on either side. The hosts stand
+*open*, so that each refuses a SYN that comes before its own, or behind *firewalls* that drop it.
+Rounds alternate with rounds of the yardstick, on asyncio whatever the loop and between open hosts:
+a thousand ``asyncio.open_connection`` at once towards one ``asyncio.start_server``, from the go to
+the last stream on either side. Everything is reset between rounds. The wire is a process of its
+own, in real time, on the same cores: with thousands of packets under way it takes most of one.
 
 *Memory* is the growth of the resident set from after one punch to a thousand that have waited a
 second for an address that nobody has, in a process of its own. What the kernel holds for the
@@ -20,185 +20,31 @@ sockets is not in it.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import itertools
 import resource
-import socket
-import struct
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import anyio
-from anyio.abc import SocketAttribute
 
-import simopen
-from benchmarks.commands import arguments, require_lab
+from benchmarks.commands import Judgement, all_of, arguments, conclude, require_lab
 from benchmarks.common import LOOPS, environment, write_lines
 from benchmarks.display import progress_bar, table
-from benchmarks.workers import Answer, Worker, ask_both, serve, sleep_until
+from benchmarks.many_at_once import PUNCHES, TIMEOUT, Side, raise_file_limit, waiting
+from benchmarks.workers import Answer, Worker, ask_both, serve
 from simopen import lab
 
 RTTS = (0.020, 0.100)  # seconds
 SITES: dict[str, lab.Gateway | None] = {"open": None, "firewalls": lab.Firewall()}
-PUNCHES = 1_000
-FIRST_PORT = 10_000
-LISTEN_PORT = 9_000
-BACKLOG = 4_096
-NOBODY = "203.0.113.99"  # in the lab's internet, where it is dropped
 FAST = lab.Link()
 LEAD = 0.2  # seconds from the order to the go
-WAITED = 1.0  # seconds until memory is looked at
-TIMEOUT = 30.0  # seconds a round may take
 ROUNDS, QUICK_ROUNDS = 4, 2
 RATIO_ASKED = 0.5  # of the yardstick's rate, at least
 WARM_UPS = 1  # rounds that are not counted
-RESET_ON_CLOSE = struct.pack("@ii", 1, 0)
 MODULE = "benchmarks.concurrency"
-
-
-# --- what runs inside the hosts -------------------------------------------------------------------
-
-
-def raise_file_limit() -> None:
-    """Allow this process as many descriptors as it may have."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def open_files() -> int:
-    """How many descriptors this process has."""
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def resident_bytes() -> int:
-    """The resident set of this process."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-
-
-class Side:
-    """One host's process: it holds what it has connected until it is told to let go."""
-
-    def __init__(self) -> None:
-        self._streams: list[simopen.PeerStream] = []
-        self._writers: list[asyncio.StreamWriter] = []
-
-    async def punch(self, remote: str, local: str, at: float) -> Answer:
-        """Punch all pairs of ports at a moment; when the last had its stream."""
-        failures: list[str] = []
-
-        async def one(port: int) -> None:
-            ends = f"{remote}:{port}", f"{local}:{port}"
-            try:
-                stream = await simopen.connect_peer(ends[0], local=ends[1], timeout=TIMEOUT)
-            except simopen.PeerConnectError as error:
-                failures.append(str(error))
-            else:
-                self._streams.append(stream)
-                measured.last = time.monotonic()
-
-        await sleep_until(at)
-        measured = Measured()
-        async with anyio.create_task_group() as group:
-            for port in range(FIRST_PORT, FIRST_PORT + PUNCHES):
-                group.start_soon(one, port)
-        syns = sum(stream.report.attempts for stream in self._streams)
-        answer = measured.answer(len(self._streams))
-        return answer | {"syns": syns, "failures": failures[:3]}
-
-    async def listen(self, at: float) -> Answer:
-        """Accept as many plain connects; when the last was accepted."""
-        measured = Measured()
-        done = asyncio.Event()
-
-        def accepted(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            self._writers.append(writer)
-            measured.last = time.monotonic()
-            if len(self._writers) == PUNCHES:
-                done.set()
-
-        server = await asyncio.start_server(accepted, "0.0.0.0", LISTEN_PORT, backlog=BACKLOG)  # noqa: S104  # a host of the lab
-        async with server:
-            with anyio.move_on_after(at + TIMEOUT - time.monotonic()):
-                await done.wait()
-            answer = measured.answer(len(self._writers))
-            server.close()
-        return answer
-
-    async def connect(self, remote: str, at: float) -> Answer:
-        """Connect plainly at a moment, all at once; when the last was connected."""
-
-        async def one() -> None:
-            _, writer = await asyncio.open_connection(remote, LISTEN_PORT)
-            self._writers.append(writer)
-            measured.last = time.monotonic()
-
-        await sleep_until(at)
-        measured = Measured()
-        with anyio.move_on_after(TIMEOUT):
-            async with anyio.create_task_group() as group:
-                for _ in range(PUNCHES):
-                    group.start_soon(one)
-        return measured.answer(len(self._writers))
-
-    async def let_go(self) -> Answer:
-        """Reset all that is held, so that the next round finds the ports as this one did."""
-        for stream in self._streams:
-            reset_on_close(stream.extra(SocketAttribute.raw_socket))  # anyio's, not Django's
-            await anyio.aclose_forcefully(stream)
-        for writer in self._writers:
-            writer.transport.abort()
-        self._streams.clear()
-        self._writers.clear()
-        return {}
-
-
-class Measured:
-    """A round at one side, from its beginning on.
-
-    Attributes:
-        last: When the last was connected.
-    """
-
-    def __init__(self) -> None:
-        self.last = time.monotonic()
-        self._cpu = time.process_time()
-
-    def answer(self, connected: int) -> Answer:
-        """What the round came to."""
-        cpu = time.process_time() - self._cpu
-        return {"connected": connected, "last": self.last, "cpu": cpu, "files": open_files()}
-
-
-def reset_on_close(sock: socket.socket) -> None:
-    """Have its close leave nothing in the kernel."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-
-
-async def waiting(local: str) -> Answer:
-    """Wait for nobody, a thousandfold; the resident set before and meanwhile, in bytes."""
-    return {"before": await resident(local, 1), "with": await resident(local, PUNCHES)}
-
-
-async def resident(local: str, punches: int) -> int:
-    """Have so many punches wait; the resident set meanwhile, in bytes."""
-
-    async def one(port: int) -> None:
-        await simopen.connect_peer(f"{NOBODY}:{port}", local=f"{local}:{port}", timeout=TIMEOUT)
-
-    async with anyio.create_task_group() as group:
-        for port in range(FIRST_PORT, FIRST_PORT + punches):
-            group.start_soon(one, port)
-        await anyio.sleep(WAITED)
-        found = resident_bytes()
-        group.cancel_scope.cancel()
-    return found
-
-
-# --- what is measured -----------------------------------------------------------------------------
 
 
 @dataclass
@@ -269,14 +115,24 @@ class Cell:
     resident: tuple[int, int] = (0, 0)
     files: int = 0
 
+    @property
+    def ratio(self) -> float:
+        """Of the rates."""
+        return self.punches.rate / self.plain.rate
+
+    @property
+    def judgement(self) -> Judgement:
+        """Whether every punch came about, and in time."""
+        every = None not in self.punches.times
+        return Judgement(every and self.ratio >= RATIO_ASKED, sound=every)
+
     def row(self) -> list[str]:
         """As a line of the table."""
-        ratio = self.punches.rate / self.plain.rate
-        met = ratio >= RATIO_ASKED and None not in self.punches.times
+        met = "yes" if self.judgement.met else "NO"
         return [
             *(self.loop, self.sites, f"{self.rtt * 1000:g}"),
             *(*self.punches.cells(), f"{median(self.punches.syns):.1f}"),
-            *(*self.plain.cells(), f"{ratio:.2f}", f"{RATIO_ASKED:g}", "yes" if met else "NO"),
+            *(*self.plain.cells(), f"{self.ratio:.2f}", f"{RATIO_ASKED:g}", met),
             f"{(self.resident[1] - self.resident[0]) / PUNCHES / 1024:.1f}",
         ]
 
@@ -360,7 +216,7 @@ async def measure(cell: Cell, rounds: int, progress: Callable[[], None]) -> None
         progress()
 
 
-async def run(loops: Sequence[str], rounds: int) -> None:
+async def run(loops: Sequence[str], rounds: int) -> list[Cell]:
     """All loops and paths, the table, the file."""
     found = [Cell(loop, sites, rtt) for loop, sites, rtt in itertools.product(loops, SITES, RTTS)]
     with progress_bar() as progress:
@@ -377,6 +233,7 @@ async def run(loops: Sequence[str], rounds: int) -> None:
     )
     head = environment() | {"punches": PUNCHES, "open_files_limit": limits}
     write_lines("concurrency.jsonl", [head, *map(asdict, found)], quick=rounds < ROUNDS)
+    return found
 
 
 def main() -> None:
@@ -392,7 +249,8 @@ def main() -> None:
         anyio.run(serve, *handlers, **LOOPS[args.worker])
     else:
         require_lab()
-        anyio.run(run, args.loops, QUICK_ROUNDS if args.quick else ROUNDS)
+        cells = anyio.run(run, args.loops, QUICK_ROUNDS if args.quick else ROUNDS)
+        conclude(all_of(cell.judgement for cell in cells), quick=args.quick)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ from pathlib import Path
 
 import anyio
 
-from benchmarks.commands import arguments
+from benchmarks.commands import Judgement, arguments, conclude
 from benchmarks.common import environment, write_lines
 from benchmarks.display import progress_bar, table
 from benchmarks.servers import HOST, Server, free_port, running, write_certificate
@@ -293,24 +293,24 @@ def ratios(
     return around_median([each["echo"] / each["coordinator"] for each in turns.values()])
 
 
-def show(phases: Sequence[Phase]) -> bool:
-    """Print the tables; whether all that is asked is met."""
-    told, met = tables(phases)
+def show(phases: Sequence[Phase]) -> Judgement:
+    """Print the tables; whether what is asked is met."""
+    told, judgement = tables(phases)
     print(told)
-    return met
+    return judgement
 
 
-def tables(phases: Sequence[Phase]) -> tuple[str, bool]:
-    """The tables, and whether all that is asked is met."""
-    memory, met = _memory_table([phase for phase in phases if phase.turn == 0])
-    rows = []
+def tables(phases: Sequence[Phase]) -> tuple[str, Judgement]:
+    """The tables, and whether what is asked is met; memory is the same on a busy machine."""
+    memory, small = _memory_table([phase for phase in phases if phase.turn == 0])
+    rows, met = [], small
     for tls in dict.fromkeys(phase.tls for phase in phases):
         group = [phase for phase in phases if phase.tls is tls]
         rows += [[_words(tls), step, *_figures(group, step)] for step in (*STEPS, "all")]
         met &= ratios(group, lambda phase: phase.each)[0] >= RATIO_ASKED
         rows.append([_words(tls), "rush", *_rush_figures(group)])
     head = ["", "step", "echo, µs", "coordinator, µs", "echo / coordinator", "coordinator, /s"]
-    return f"{memory}\n\n{table(head, rows)}", met
+    return f"{memory}\n\n{table(head, rows)}", Judgement(met, sound=small)
 
 
 def _memory_table(first: Sequence[Phase]) -> tuple[str, bool]:
@@ -383,7 +383,7 @@ def main() -> None:
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         head = environment() | {"asked": asked, "open_files": files, "spare_files": SPARE}
         write_lines("coordinator.jsonl", [head, *map(asdict, phases)], quick=args.quick)
-    sys.exit(not show(phases))
+    conclude(show(phases), quick=args.quick)
 
 
 if __name__ == "__main__":

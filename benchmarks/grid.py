@@ -37,11 +37,11 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from benchmarks.cells import FULL, ON_REQUEST, ROWS, SHORT, Cell, Path
-from benchmarks.commands import arguments, require_lab
+from benchmarks.commands import Judgement, arguments, conclude, require_lab
 from benchmarks.common import LOOPS, environment, write_lines
 from benchmarks.display import progress_bar
 from benchmarks.puncher import Outcome, Trial
-from benchmarks.verdicts import aid_table, judge, table
+from benchmarks.verdicts import aid_table, judge, judgement, table
 from simopen import lab
 from simopen.lab.capture import ladder, pcapng, picture
 
@@ -201,15 +201,15 @@ async def run(found: Sequence[Cell], loop: str) -> list[str]:
     return runner.pictures
 
 
-def show(found: Sequence[Cell], pictures: Sequence[str]) -> bool:
-    """Print tables and pictures; whether all that is asked is met."""
+def show(found: Sequence[Cell], pictures: Sequence[str]) -> Judgement:
+    """Print tables and pictures; whether what is asked is met."""
     compared = [cell for cell in found if cell.path.row in ON_REQUEST]
     verdicts = judge(cell for cell in found if cell.path.row not in ON_REQUEST)
     tables = [table(verdicts)] if verdicts else []
     if compared:
         tables.append(aid_table(compared))
     print(*tables, *pictures, sep="\n\n")
-    return all(verdict.row()[1] for verdict in verdicts)
+    return judgement(verdicts)
 
 
 def keep(
@@ -237,7 +237,7 @@ def main() -> None:
     pictures = anyio.run(run, found, args.loop)
     name = "-".join(["grid", *(args.rows or ())])
     keep(found, pictures, name, args.loop, quick=args.quick)
-    sys.exit(not show(found, pictures))
+    conclude(show(found, pictures), quick=args.quick)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from dataclasses import asdict, dataclass, field
 import anyio
 
 import simopen
-from benchmarks.commands import arguments, require_lab
+from benchmarks.commands import Judgement, arguments, conclude, require_lab
 from benchmarks.common import LOOPS, environment, write_lines
 from benchmarks.display import progress_bar, table
 from benchmarks.statistics import percentile, wilson
@@ -274,19 +274,19 @@ async def run(found: Sequence[tuple[Path, int]], loop: str) -> list[Outcomes]:
     return outcomes
 
 
-def show(found: Sequence[Outcomes]) -> bool:
-    """Print the table and the failures; whether all that is asked is met."""
-    told, met = class_table(found)
+def show(found: Sequence[Outcomes]) -> Judgement:
+    """Print the table and the failures; whether what is asked is met."""
+    told, judgement = class_table(found)
     print(told)
     for each in found:
         for failure in each.failures:
             print(f"\n{each.path}: {failure}")
-    return met
+    return judgement
 
 
-def class_table(found: Sequence[Outcomes]) -> tuple[str, bool]:
-    """A line for each class, and whether all that is asked is met."""
-    rows, met_all = [], True
+def class_table(found: Sequence[Outcomes]) -> tuple[str, Judgement]:
+    """A line for each class, and whether what is asked is met."""
+    rows, met_all, sound = [], True, True
     for row in dict.fromkeys(each.path.row for each in found):
         group = [each for each in found if each.path.row == row]
         trials, met = sum(each.trials for each in group), sum(each.met for each in group)
@@ -295,6 +295,7 @@ def class_table(found: Sequence[Outcomes]) -> tuple[str, bool]:
         rounds = [value for each in group for value in each.rounds]
         lossy = any(each.path.loss for each in group)
         good = met == trials and not any(each.false for each in group)
+        sound &= good
         if not lossy:
             good &= percentile(bare, 50) <= BARE_LIMIT
             good &= percentile(proven, 50) <= PROVEN_ROUND_TRIPS
@@ -316,7 +317,7 @@ def class_table(found: Sequence[Outcomes]) -> tuple[str, bool]:
         "class", "pairs", "met", "false", "bare / T*", "p99", "(proven - T*) / RTT", "p99",
         "more than one round", "as asked",
     ]  # fmt: skip
-    return table(head, rows), met_all
+    return table(head, rows), Judgement(met_all, sound)
 
 
 def main() -> None:
@@ -344,7 +345,7 @@ def measure(args: argparse.Namespace) -> None:
         head = environment() | {"loop": args.loop}
         records = [head, *(asdict(each) for each in found)]
         write_lines("rendezvous.jsonl", records, quick=args.quick)
-    sys.exit(not show(found))
+    conclude(show(found), quick=args.quick)
 
 
 if __name__ == "__main__":

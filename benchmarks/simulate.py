@@ -19,30 +19,29 @@ overhead of calls, processes or wire; the table says how much later the lab is a
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import random
-import sys
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import Pool
 from pathlib import Path as FilePath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from benchmarks.cells import FULL, Cell, Path
 from benchmarks.cells import ROWS as GRID_ROWS
-from benchmarks.commands import arguments
+from benchmarks.commands import arguments, conclude
 from benchmarks.common import environment, write_lines
+from benchmarks.comparison import compare, in_ms, name_of, read
 from benchmarks.display import progress_bar
 from benchmarks.display import table as table_of
 from benchmarks.grid import LEAD, TIMEOUT
 from benchmarks.puncher import SILENCE
 from benchmarks.statistics import percentile, wilson
-from benchmarks.verdicts import Verdict, judge
+from benchmarks.verdicts import Verdict, judge, judgement
 from benchmarks.virtual import Pair, Scene, Site
 from simopen.lab.wire.limit import ICMP_BURST
 
@@ -66,10 +65,6 @@ SITES = {
     "icmp": Site.ICMP,
     "blocked": Site.BLOCKED,
 }
-
-SLACK = 0.002  # seconds by which two medians may differ,
-SLACK_SHARE = 0.1  # and this share of the lab's
-RESAMPLES = 200  # medians drawn to see what chance does to a median of few
 
 
 # --- running --------------------------------------------------------------------------------------
@@ -248,17 +243,13 @@ def table(verdicts: Iterable[Verdict]) -> str:
             verdict.name,
             f"{succeeded}/{trials}",
             f"{wilson(succeeded, trials)[0]:.2%}",
-            _ms(percentile(over, 50)),
-            _ms(percentile(over, 99)),
+            in_ms(percentile(over, 50)),
+            in_ms(percentile(over, 99)),
             f"{percentile(syns, 50):g}",
             str(sum(cell.false for cell in cells)),
             "yes" if verdict.row()[1] else "NO",
         ))  # fmt: skip
     return table_of(HEAD, rows)
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1000:.1f}"
 
 
 def record(cell: Cell, cpu: float) -> dict[str, Any]:
@@ -273,8 +264,8 @@ def record(cell: Cell, cpu: float) -> dict[str, Any]:
     }
 
 
-def whole(rows: Sequence[str], punches: int, manner: Manner) -> int:
-    """Run the grid's cells; 1 if something that is asked is not met."""
+def whole(rows: Sequence[str], punches: int, manner: Manner) -> NoReturn:
+    """Run the grid's cells, tell, and end."""
     cells = [cell for row in rows for cell in GRID_ROWS[row](FULL) if not cell.path.kernel]
     for cell in cells:
         cell.trials = 1
@@ -290,96 +281,19 @@ def whole(rows: Sequence[str], punches: int, manner: Manner) -> int:
     verdicts = judge(cells)
     print(table(verdicts))
     dearest = max(range(len(cells)), key=cpu.__getitem__)
-    print(f"\n{rates}\nthe dearest cell, {_name(cells[dearest])}: {_ms(cpu[dearest])} ms a punch")
-    write_lines(
-        "simulate.jsonl",
-        [environment() | rates | asdict(manner), *map(record, cells, cpu)],
-        quick=punches < PUNCHES or set(rows) != set(ROWS),
+    print(
+        f"\n{rates}\nthe dearest cell, {name_of(cells[dearest])}: {in_ms(cpu[dearest])} ms a punch"
     )
-    return int(not all(verdict.row()[1] for verdict in verdicts))
+    quick = punches < PUNCHES or set(rows) != set(ROWS)
+    records = [environment() | rates | asdict(manner), *map(record, cells, cpu)]
+    write_lines("simulate.jsonl", records, quick=quick)
+    conclude(judgement(verdicts), quick=quick)
 
 
 def _with_progress(cells: Sequence[Cell], rounds: int, manner: Manner) -> list[float]:
     with progress_bar() as progress:
         task = progress.add_task("punches", total=rounds * sum(cell.trials for cell in cells))
         return simulate(cells, rounds, manner, lambda done: progress.advance(task, done))
-
-
-# --- against the lab ------------------------------------------------------------------------------
-
-AGAINST_HEAD = ("cell", "lab", "simulated", "lab, ms", "simulated, ms", "later, ms", "differs in")
-
-
-def read(path: FilePath) -> list[Cell]:
-    """The cells of a run of the lab that can be simulated: engine, model, no jitter."""
-    if not path.exists():
-        path = FilePath(__file__).parent / path
-    names = {field.name for field in fields(Cell)}
-    cells = []
-    for line in path.read_text().splitlines()[1:]:
-        found = {key: value for key, value in json.loads(line).items() if key in names}
-        found["path"]["pair"] = tuple(found["path"]["pair"])
-        cell = Cell(**found | {"path": Path(**found["path"])})
-        if not (cell.naive or cell.aided or cell.path.kernel or cell.path.jitter):
-            cells.append(cell)
-    return cells
-
-
-def differences(lab: Cell, simulated: Cell) -> list[str]:
-    """In what a cell differs: success (95 % intervals apart), or the median.
-
-    A median that differs, but no more than the medians of as many simulated punches do among
-    themselves (95 % of them), is "median (chance)".
-    """
-    found = []
-    ours, theirs = wilson(lab.succeeded, lab.trials), wilson(simulated.succeeded, simulated.trials)
-    if ours[0] > theirs[1] or theirs[0] > ours[1]:
-        found.append("success")
-    median = percentile(lab.times, 50)
-    if abs(median - percentile(simulated.times, 50)) > SLACK + SLACK_SHARE * median:
-        found.append("median (chance)" if _is_chance(median, lab, simulated) else "median")
-    return found
-
-
-def _is_chance(median: float, lab: Cell, simulated: Cell) -> bool:
-    chances = random.Random(0)
-    drawn = [
-        percentile(chances.choices(simulated.times, k=len(lab.times)), 50) for _ in range(RESAMPLES)
-    ]
-    return percentile(drawn, 2.5) - SLACK <= median <= percentile(drawn, 97.5) + SLACK
-
-
-def compare(lab: Sequence[Cell], simulated: Sequence[Cell]) -> str:
-    """A table of both, and what all of it says."""
-    rows, later = [], []
-    count: Counter[str] = Counter()
-    for real, virtual in zip(lab, simulated, strict=True):
-        medians = percentile(real.times, 50), percentile(virtual.times, 50)
-        found = differences(real, virtual)
-        count.update(found)
-        if real.times and virtual.times:
-            later.append(medians[0] - medians[1])
-        rows.append((
-            _name(real),
-            f"{real.succeeded}/{real.trials}",
-            f"{virtual.succeeded}/{virtual.trials}",
-            *map(_ms, (*medians, medians[0] - medians[1])),
-            ", ".join(found),
-        ))  # fmt: skip
-    marks = ", ".join(f"{number} in {what}" for what, number in sorted(count.items())) or "none"
-    return (
-        f"{table_of(AGAINST_HEAD, rows)}\n\n{len(rows)} cells; that differ: {marks}. "
-        f"The lab is later by {_ms(percentile(later, 50))} ms (median of the cells; "
-        f"from {_ms(percentile(later, 5))} to {_ms(percentile(later, 95))} in 90 % of them)."
-    )
-
-
-def _name(cell: Cell) -> str:
-    path = cell.path
-    kind = "" if path.row != "loss" else ", writes" if cell.writes else ", silent"
-    loss = f", loss {path.loss:.0%}" if path.loss else ""
-    ms = f"rtt {path.rtt * 1000:g}, skew {cell.skew * 1000:g}"
-    return f"{path.row} {'~'.join(path.pair)}, {ms}{loss}{kind}"
 
 
 def against(path: FilePath, manner: Manner) -> None:
@@ -403,7 +317,7 @@ def main() -> None:
         against(args.against, Manner(args.reaction, shares=True))
     else:
         punches = args.punches or (QUICK_PUNCHES if args.quick else PUNCHES)
-        sys.exit(whole(args.rows, punches, Manner(args.reaction)))
+        whole(args.rows, punches, Manner(args.reaction))
 
 
 if __name__ == "__main__":

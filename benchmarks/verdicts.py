@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from benchmarks.cells import Cell
+from benchmarks.commands import Judgement, all_of
 from benchmarks.display import table as table_of
 from benchmarks.statistics import percentile, wilson
 
@@ -31,10 +32,24 @@ class Verdict:
     median: float | None
     p99: float | None
 
+    @property
+    def trials(self) -> int:
+        """How many there were."""
+        return sum(cell.trials for cell in self.cells)
+
+    @property
+    def succeeded(self) -> int:
+        """How many did."""
+        return sum(cell.succeeded for cell in self.cells)
+
+    @property
+    def sound(self) -> bool:
+        """Whether every trial succeeded, if every one has to; the rest takes many, and quiet."""
+        return self.rate < 1 or self.succeeded == self.trials
+
     def row(self) -> tuple[list[str], bool]:
         """A line of the table, and whether all that is asked is met."""
-        trials = sum(cell.trials for cell in self.cells)
-        succeeded = sum(cell.succeeded for cell in self.cells)
+        trials, succeeded = self.trials, self.succeeded
         false = sum(cell.false for cell in self.cells)
         times = [each for cell in self.cells for each in cell.times]
         low, _ = wilson(succeeded, trials)
@@ -71,6 +86,11 @@ HEAD = (
     "false",
     "met",
 )
+
+
+def judgement(verdicts: Iterable[Verdict]) -> Judgement:
+    """Of all classes together."""
+    return all_of(Judgement(verdict.row()[1], verdict.sound) for verdict in verdicts)
 
 
 def judge(found: Iterable[Cell]) -> list[Verdict]:

@@ -65,6 +65,38 @@ def test_all_done_is_a_success() -> None:
     assert everything.run_all(("grid", "lab"), [], lambda *_: "done")[1]
 
 
+@pytest.mark.parametrize(
+    ("met", "sound", "quick", "status"),
+    [
+        (True, True, False, 0),
+        (False, True, False, 1),
+        (False, True, True, 0),
+        (False, False, True, 1),
+        (True, False, True, 1),
+        (True, False, False, 0),
+    ],
+)
+def test_a_short_run_is_judged_by_less(*, met: bool, sound: bool, quick: bool, status: int) -> None:
+    """By what no machine is too slow for; a full one by all that is asked."""
+    with pytest.raises(SystemExit) as ended:
+        commands.conclude(commands.Judgement(met, sound), quick=quick)
+    assert int(ended.value.code or 0) == status
+
+
+def test_what_a_short_run_leaves_unjudged_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """So that nobody takes a success for more than it is."""
+    with pytest.raises(SystemExit):
+        commands.conclude(commands.Judgement(met=False, sound=True), quick=True)
+    assert "a short run is not judged by that" in capsys.readouterr().err
+
+
+def test_judgements_add_up() -> None:
+    """One that is not met is enough, in either respect."""
+    good, late = commands.Judgement(met=True, sound=True), commands.Judgement(met=False, sound=True)
+    assert commands.all_of([good, late]) == late
+    assert commands.all_of([]) == good
+
+
 def test_without_a_lab_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command ends with it."""
     monkeypatch.setattr(lab, "why_unavailable", lambda: "no namespaces")

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.concurrency import HEAD, PUNCHES, TIMEOUT, Cell, Rounds
+from benchmarks.concurrency import HEAD, Cell, Rounds
+from benchmarks.many_at_once import PUNCHES, TIMEOUT
 
 
 def side(last: float, connected: int = PUNCHES, **more: object) -> dict[str, Any]:
@@ -56,6 +57,7 @@ def test_half_the_rate_is_asked_and_every_punch(
 ) -> None:
     """A median that is good enough does not hide a round that was not complete."""
     assert dict(zip(HEAD, cell(punches, plain).row(), strict=True))["met"] == met
+    assert cell(punches, plain).judgement.sound is (None not in punches)
 
 
 def test_memory_is_told_for_each_punch() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.commands import Judgement
 from benchmarks.coordinator import MEMORY_ASKED, Phase, command_of, ratios, show
 
 
@@ -36,18 +37,20 @@ def test_servers_are_compared_turn_by_turn() -> None:
 @pytest.mark.parametrize(("own", "met"), [(2.0, True), (2.01, False)])
 def test_half_as_many_introductions_as_exchanges_are_asked(own: float, *, met: bool) -> None:
     """By the median of the turns."""
-    assert show(phases((1.0, own), (1.0, own), (1.0, 100.0))) is met
+    found = show(phases((1.0, own), (1.0, own), (1.0, 100.0)))
+    assert found == Judgement(met, sound=True)
 
 
 @pytest.mark.parametrize(("each", "met"), [(20_000.0, True), (30_000.0, False)])
 def test_memory_is_judged_for_all_members(each: float, *, met: bool) -> None:
     """Where fewer wait than are asked for, the others would cost as much each."""
-    assert show(phases((1.0, 1.0), memory_each=each, memory=1000 * each)) is met
+    found = show(phases((1.0, 1.0), memory_each=each, memory=1000 * each))
+    assert found == Judgement(met, sound=met)
 
 
 def test_memory_as_it_is_counts_too() -> None:
     """What is there before the first member is part of it."""
-    assert not show(phases((1.0, 1.0), memory_each=0.0, memory=MEMORY_ASKED))
+    assert not show(phases((1.0, 1.0), memory_each=0.0, memory=MEMORY_ASKED)).met
 
 
 def test_no_limit_by_address_is_met() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.commands import Judgement
 from benchmarks.soak import INTERVAL, Sample, failures, growth, remains, show
 from benchmarks.soak_picture import draw
 
@@ -41,12 +42,13 @@ def test_what_is_left_when_everybody_has_gone(name: str) -> None:
 
 
 def test_the_verdict_takes_in_all_of_it() -> None:
-    """Growth, what is left, and visits that went wrong."""
+    """Growth, what is left, and visits that went wrong; growth takes a run that is not short."""
     flat = samples([100.0] * 40)
-    assert show([EMPTY], flat, [EMPTY], {"meet": 3})
-    assert not show([EMPTY], samples(range(1, 41)), [EMPTY], {"meet": 3})
-    assert not show([EMPTY], flat, [replace(EMPTY, rooms=1)], {"meet": 3})
-    assert not show([EMPTY], flat, [EMPTY], {"meet": 3, "meet: AssertionError: no": 1})
+    good, grown, bad = Judgement(True, True), Judgement(False, True), Judgement(False, False)
+    assert show([EMPTY], flat, [EMPTY], {"meet": 3}) == good
+    assert show([EMPTY], samples(range(1, 41)), [EMPTY], {"meet": 3}) == grown
+    assert show([EMPTY], flat, [replace(EMPTY, rooms=1)], {"meet": 3}) == bad
+    assert show([EMPTY], flat, [EMPTY], {"meet": 3, "meet: AssertionError: no": 1}) == bad
 
 
 def test_failures_are_told_from_visits() -> None:

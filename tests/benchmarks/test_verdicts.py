@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.cells import Cell, Path
-from benchmarks.verdicts import HEAD, aid_table, asked, judge, table
+from benchmarks.commands import Judgement
+from benchmarks.verdicts import HEAD, aid_table, asked, judge, judgement, table
 
 SILENT, REFUSING = ("drop", "drop"), ("drop", "rst")
 
@@ -89,6 +90,20 @@ def test_met(succeeded: int, times: list[float], met: bool) -> None:  # noqa: FB
     texts, is_met = judge([tried])[0].row()
     assert is_met is met
     assert dict(zip(HEAD, texts, strict=True))["met"] == ("yes" if met else "NO")
+
+
+@pytest.mark.parametrize(
+    ("succeeded", "chance", "sound"), [(4, 0.0, True), (3, 0.0, False), (3, 0.3, True)]
+)
+def test_sound_is_what_takes_no_quiet_machine_and_no_many_trials(
+    succeeded: int, chance: float, *, sound: bool
+) -> None:
+    """Every trial where every one has to succeed; neither late ones nor rare losses."""
+    path = Path("loss", SILENT, loss=chance)
+    tried = Cell(path, 0.0, trials=4, succeeded=succeeded, times=[9.0] * succeeded)
+    assert judgement(judge([tried])).sound is sound
+    late = Cell(Path("clean", SILENT), 0.0, trials=4, succeeded=4, times=[9.0] * 4)
+    assert judgement(judge([late])) == Judgement(met=False, sound=True)
 
 
 def test_table() -> None:

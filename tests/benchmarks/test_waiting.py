@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.commands import Judgement
 from benchmarks.waiting import CASES, PATIENT, TIMEOUT, Alone, Meetings, starts, tcp_counters
 
 LAN = CASES["lan"]
@@ -67,6 +68,14 @@ def test_a_failure_counts_as_the_timeout() -> None:
 def test_the_newcomer_is_judged_by_its_median(time: float, met: str) -> None:
     """At most 50 ms are asked."""
     assert meetings(0.001, time, 0.3).row()[-1] == met
+
+
+def test_a_meeting_that_fails_is_no_matter_of_the_machine() -> None:
+    """A slow median is, and so is a share of a processor, but not how many SYNs are sent."""
+    assert meetings(5.0, 5.0, 5.0).judgement == Judgement(met=False, sound=True)
+    assert meetings(0.01, 0.01, None).judgement == Judgement(met=True, sound=False)
+    assert Alone(LAN, "trio", 0.9, 10.0).judgement == Judgement(met=False, sound=True)
+    assert Alone(LAN, "trio", 0.01, 201.0).judgement == Judgement(met=False, sound=False)
 
 
 @pytest.mark.parametrize(
