@@ -37,6 +37,7 @@ from simopen import lab
 
 By: TypeAlias = Literal["lab", "simulation"]
 Cells: TypeAlias = Mapping[tuple[BehaviourPair, Strategy], Cell]
+Record: TypeAlias = Mapping[str, Any]
 
 NAMES: dict[Strategy, str] = {
     "simopen": "simopen",
@@ -161,40 +162,44 @@ def predictions(found: Populations, results: Results) -> list[Prediction]:
 # -- telling, as Markdown --------------------------------------------------------------------------
 
 
-def published(measured: Measurement) -> str:
+def published(record: Record) -> str:
     """What was measured, in words."""
-    interval = "" if measured.low is None else f" ({measured.low:.1%} to {measured.high:.1%})"
-    return f"{measured.what}: {measured.rate:.1%}{interval}"
+    told = record["published"]
+    interval = "" if told["low"] is None else f" ({told['low']:.1%} to {told['high']:.1%})"
+    return f"{record['what']}: {told['rate']:.1%}{interval}"
 
 
-def prediction_table(found: Iterable[Prediction]) -> str:
-    """What is predicted, beside what was published."""
-    rows: dict[tuple[str, Run], list[Prediction]] = defaultdict(list)
-    for each in found:
-        rows[each.measurement.what, each.run].append(each)
+def prediction_table(records: Iterable[Record]) -> str:
+    """What is predicted, beside what was published, from the lines of the result file."""
+    rows: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
+    for each in records:
+        rows[each["what"], each["condition"], each["by"]].append(each)
     head = ("population", "between", "published", "path", "by", *NAMES.values())
     lines = []
-    for (_, run), row in rows.items():
-        measured = row[0].measurement
-        sides = f"{SIDES[measured.first]} and {SIDES[measured.second]}"
-        rates = [str(each.rate) for each in row]
-        lines.append([measured.profile, sides, published(measured), *run, *rates])
+    for (_, path, by), row in rows.items():
+        sides = " and ".join(SIDES[row[0][side]] for side in ("first", "second"))
+        rates = {each["strategy"]: _rate(each) for each in row}
+        told = [row[0]["profile"], sides, published(row[0]), path, by]
+        lines.append([*told, *(rates[how] for how in NAMES)])
     return table(head, lines)
 
 
-def lost_table(found: Iterable[Prediction]) -> str:
-    """Which share of all pairs each strategy loses to what."""
+def _rate(record: Record) -> str:
+    return str(Estimate(*(record[name] for name in Estimate._fields)))
+
+
+def lost_table(records: Iterable[Record]) -> str:
+    """Which share of all pairs each strategy loses to what, from the same lines."""
     head = ("population", "path", "by", "strategy", *(f"lost: {each.value}" for each in Obstacle))
     return table(
         head,
         (
             [
-                each.measurement.profile,
-                *each.run,
-                NAMES[each.strategy],
-                *(f"{each.lost[what]:.1%}" for what in Obstacle),
+                *(each[name] for name in ("profile", "condition", "by")),
+                NAMES[each["strategy"]],
+                *(f"{each['lost'][what.value]:.1%}" for what in Obstacle),
             ]
-            for each in found
+            for each in records
         ),
     )
 
@@ -247,24 +252,19 @@ def drawn_table(
 
 def told(found: Populations, results: Results) -> Iterable[str]:
     """All that is known, part by part."""
-    predicted = predictions(found, results)
-    yield prediction_table(predicted)
-    by_anybody = [each for each in predicted if _is_whole(each.measurement)]
-    yield lost_table(by_anybody)
+    records = [each.record() for each in predictions(found, results)]
+    yield prediction_table(records)
+    whole = [each for each in records if each["first"] == each["second"] == "anybody"]
+    yield lost_table(whole)
     for condition in found.conditions:
         own = {run.by: cells for run, cells in results.items() if run.condition == condition.name}
         if own:
             yield f"{condition.name} ({condition.words}):\n\n{pair_table(own)}"
             yield _remarks(own)
-    for each in by_anybody:
-        if each.strategy == each.measurement.strategy == "dcutr" and each.at_first is not None:
-            where = f"{each.run.condition}, {each.run.by}"
-            yield f"DCUtR's successes on the first attempt, {where}: {each.at_first:.1%}"
-
-
-def _is_whole(measured: Measurement) -> bool:
-    """Whether it was among all of a population."""
-    return measured.first == measured.second == "anybody"
+    for each in whole:
+        if each["strategy"] == each["published"]["strategy"] == "dcutr" and each["at_first"]:
+            where = f"{each['condition']}, {each['by']}"
+            yield f"DCUtR's successes on the first attempt, {where}: {each['at_first']:.1%}"
 
 
 def _remarks(own: Mapping[By, Cells]) -> str:

@@ -14,11 +14,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from benchmarks import (
+    common,
     concurrency,
     connect,
     coordinator,
     lab,
     lossy_meetings,
+    predictions,
     rendezvous,
     soak,
     throughput,
@@ -28,10 +30,14 @@ from benchmarks import (
 from benchmarks.cells import Cell
 from benchmarks.common import read_lines
 from benchmarks.display import table
+from benchmarks.rivals import outcomes
 from benchmarks.statistics import percentile, wilson
 
 T = TypeVar("T")
 Record = Mapping[str, Any]
+
+NOT_YET = "Nobody has run all of it yet.\n"
+PRESENT = "DCUtR in the wild"  # the published rate that is of everybody, today
 
 GRID_HEAD = (
     *("row", "cells", "trials", "succeeded", "95 % at least", "false"),
@@ -103,6 +109,35 @@ def connect_table() -> str:
     return "\n".join([connect.HEAD, *map(connect.table_row, read_lines("connect.jsonl")[1])])
 
 
+def link(name: str) -> str:
+    """What leads to a result file that need not be there."""
+    return f"[`{name}.jsonl`](../benchmarks/results/{name}.jsonl)"
+
+
+def population_table() -> str:
+    """Predicted beside published, and what of the present is lost in the lab to what."""
+    head, records = read_lines("population.jsonl")
+    found = [each for each in records if each["record"] == "prediction"]
+    now = [each for each in found if each["what"] == PRESENT and each["by"] == "lab"]
+    paths = "; ".join(f"*{name}*: {words}" for name, words in head["conditions"].items())
+    return "\n\n".join(
+        [
+            "![predicted beside published](../benchmarks/results/population.png)",
+            predictions.prediction_table(found),
+            predictions.lost_table(now),
+            f"Paths, round trip and loss each way: {paths}. All pairs: {link('population')}.",
+        ]
+    )
+
+
+def rivals_table() -> str:
+    """Successes, times, what was said of failures, and who could not be run."""
+    head, records = read_lines("rivals.jsonl")
+    versions = ", ".join(f"{name} {number}" for name, number in head["rivals"].items())
+    told = outcomes.tables(known(records, outcomes.Result), head["absent"])
+    return f"{told}\n\n{versions}. All trials: {link('rivals')}."
+
+
 def throughput_table() -> str:
     """Streams side by side."""
     head, records = read_lines("throughput.jsonl")
@@ -160,6 +195,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "grid": grid_table,
     "grid-loss": loss_table,
     "grid-aided": aided_table,
+    "population": population_table,
+    "rivals": rivals_table,
     "throughput": throughput_table,
     "concurrency": concurrency_table,
     "waiting": waiting_table,
@@ -185,7 +222,9 @@ def environment(name: str) -> str:
 
 
 def part(name: str) -> str:
-    """A result file as a part of a page: its table, and on what it was taken."""
+    """A result file as a part of a page: its table, and on what it was taken, if it is there."""
+    if not (common.RESULTS / f"{name}.jsonl").exists():
+        return NOT_YET
     return f"{TABLES[name]()}\n\n{environment(name)}\n"
 
 

@@ -96,13 +96,13 @@ def test_what_is_lost_and_what_connects_is_all() -> None:
 
 def test_tables_have_published_and_predicted_side_by_side() -> None:
     """With both intervals, the path, and where it was tried."""
-    text = prediction_table(predictions(FOUND, {LAB: results(), SIMULATION: results(9)}))
+    both = {LAB: results(), SIMULATION: results(9)}
+    records = [each.record() for each in predictions(FOUND, both)]
+    text = prediction_table(records)
     assert "70.0% (62.9% to 77.1%)" in text
     assert "| calm | lab | 49.1% (" in text
     assert "| calm | simulation | 49.1% (" in text
-    assert "| 2005 | calm | lab | simopen | 50.9% | 0.0% |" in lost_table(
-        predictions(FOUND, {LAB: results()})
-    )
+    assert "| 2005 | calm | lab | simopen | 50.9% | 0.0% |" in lost_table(records)
 
 
 def test_a_pair_is_marked_of_which_lab_and_simulation_differ() -> None:
