@@ -37,7 +37,8 @@ from simopen import lab
 
 OBSERVER = "observer"
 FIRST_PORT, LAST_PORT = 2_000, 32_000  # below ip_local_port_range
-LEAD = 0.1  # seconds from the order to the agreed start
+LEAD = 0.1  # seconds from the order to the agreed start, and from DCUtR's attempt to its next
+SOON = 0.5  # seconds in which a user does not notice
 TIMEOUT = 10.0  # seconds
 PATIENCE = 60.0  # seconds until a worker that says nothing has failed
 LINE_BYTES = 1 << 16
@@ -61,6 +62,7 @@ class Cell:
         trials: How many there were.
         succeeded: How many did.
         first: Of those, how many on the first attempt; all, where there is only one.
+        soon: And how many within :data:`SOON`.
         false: Sides that held a stream which carried nothing.
         times: Of those that succeeded, seconds from the later start of the first attempt to the
             last side's stream.
@@ -71,6 +73,7 @@ class Cell:
     trials: int = 0
     succeeded: int = 0
     first: int = 0
+    soon: int = 0
     false: int = 0
     times: list[float] = field(default_factory=list)
 
@@ -87,7 +90,9 @@ class Cell:
         self.succeeded += 1
         self.first += len(attempts) == 1
         began = max(side["began"] for side in attempts[0])
-        self.times.append(max(side["connected"] for side in attempts[-1]) - began)
+        took = max(side["connected"] for side in attempts[-1]) - began
+        self.soon += took <= SOON
+        self.times.append(took)
 
 
 def _succeeded(attempt: Attempt) -> bool:

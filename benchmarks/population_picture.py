@@ -3,8 +3,9 @@
 Drawn from ``results/population.jsonl`` or another file of :mod:`benchmarks.population` that is
 given, and written beside it as PNG and SVG. A row of panels for each published rate, a column for
 each path; in a panel a bar for each strategy, which is all pairs: those that connect in the lab,
-with their 95 % interval, then those that do not, by what is in their way. A diamond is what the
-simulation predicts. The published rate goes through all of the panel, as wide as its own interval.
+soon or later, with their 95 % interval, then those that do not, by what is in their way. A diamond
+is what the simulation predicts. The published rate goes through all of the panel, as wide as its
+own interval.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import RESULTS
+from benchmarks.population_lab import SOON
 from benchmarks.populations import STRATEGIES
 from benchmarks.predictions import NAMES, SIDES, Obstacle
 
@@ -36,12 +38,12 @@ from matplotlib.figure import Figure
 Record = dict[str, Any]  # a line of the result file
 Panels = dict[str, dict[str, list[Record]]]  # by what was published, then by path
 
-WIDTH, PANEL, HEADING = 12.5, 1.75, 1.75  # inches
-LEFT, RIGHT = 0.22, 0.985  # shares of the width between which panels are
-DPI = 130
-TITLE_WIDTH = 36  # characters, of what is left of a row
+WIDTH, PANEL, HEADING = 14.5, 1.7, 1.75  # inches
+LEFT, RIGHT, GAP = 0.24, 0.915, 0.5  # shares of the width: where panels are; between two, of one
+DPI = 110
+TITLE_WIDTH = 30  # characters, of what is left of a row
 PUBLISHED = "#d95f02"
-CONNECTED, SIMULATED = "#1b4f8f", "#ffffff"
+SOONER, LATER, SIMULATED = "#1b4f8f", "#86abd9", "#ffffff"
 LOST = {
     Obstacle.VARIES: "#c9c9c9",
     Obstacle.BLOCKS: "#8f8f8f",
@@ -72,22 +74,22 @@ def draw(axes: Axes, own: list[Record]) -> None:
     _published(axes, own[0]["published"])
     axes.set(xlim=(0, 100), ylim=(len(rows) - 0.45, -0.55))
     axes.set_yticks(range(len(rows)), [""] * len(rows))
-    axes.set_xticks(range(0, 101, 20), [f"{tick} %" for tick in range(0, 101, 20)])
+    axes.set_xticks(range(0, 101, 25), [f"{tick} %" for tick in range(0, 101, 25)])
     axes.tick_params(labelsize=8, length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
 
 
 def _bar(axes: Axes, each: Record, row: int) -> None:
     rate, low, high = (100 * each[name] for name in ("rate", "low", "high"))
-    axes.barh(row, rate, height=0.72, color=CONNECTED)
-    left = rate
-    for what, colour in LOST.items():
-        share = 100 * each["lost"][what.value]
-        axes.barh(row, share, left=left, height=0.72, color=colour)
-        left += share
+    parts = {SOONER: each["soon"], LATER: each["rate"] - each["soon"]}
+    parts |= {colour: each["lost"][what.value] for what, colour in LOST.items()}
+    left = 0.0
+    for colour, share in parts.items():
+        axes.barh(row, 100 * share, left=left, height=0.72, color=colour)
+        left += 100 * share
     axes.plot([low, high], [row, row], color="#000000", linewidth=1.4, solid_capstyle="butt")
     words = f"{rate:.0f} % ({low:.0f} to {high:.0f})"
-    axes.text(1.5, row, words, va="center", fontsize=8, color="#ffffff", weight="bold")
+    axes.annotate(words, (1.02, row), xycoords=("axes fraction", "data"), va="center", fontsize=8.5)
 
 
 def _published(axes: Axes, rate: Record) -> None:
@@ -132,7 +134,7 @@ def paint(head: Record, lines: list[Record]) -> Figure:
         top=1 - HEADING / height,
         bottom=0.3 / height,
         hspace=0.5,
-        wspace=0.09,
+        wspace=GAP,
     )
     for number, own in enumerate(found.values()):
         for column, path in enumerate(paths):
@@ -175,15 +177,14 @@ def _write_heading(figure: Figure, head: Record, lines: list[Record]) -> None:
         f"simopen {head['simopen']}, {head['at'][:10]}, Linux {head['kernel']}."
     )
     figure.text(0.01, 1 - 0.72 * inch, words, fontsize=8.5, color="#444444")
-    keys = [(CONNECTED, "connected, in the lab")]
-    keys += [(colour, f"not: {what.value} in the way" if what is Obstacle.NONE else
-              f"not: {what.value}") for what, colour in LOST.items()]  # fmt: skip
+    keys = [("■", SOONER, f"connected in the lab within {SOON:g} s"), ("■", LATER, "later")]
+    keys += [("■", colour, f"never: {what.value}") for what, colour in LOST.items()]
+    keys.append(("◇", "#000000", "connected, simulated"))
     x = 0.01
-    for colour, text in keys:
-        figure.text(x, 1 - 1.02 * inch, "■", fontsize=11, color=colour)
-        figure.text(x + 0.014, 1 - 1.02 * inch, text, fontsize=8.5)
-        x += 0.03 + 0.0062 * len(text)
-    figure.text(x, 1 - 1.02 * inch, "◇ connected, simulated", fontsize=8.5)
+    for mark, colour, text in keys:
+        figure.text(x, 1 - 1.05 * inch, mark, fontsize=11, color=colour)
+        figure.text(x + 0.012, 1 - 1.05 * inch, text, fontsize=8.5)
+        x += 0.028 + 0.0047 * len(text)
 
 
 def main() -> None:

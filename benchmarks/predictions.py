@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from benchmarks.display import table
-from benchmarks.population_lab import Cell
+from benchmarks.population_lab import SOON, Cell
 from benchmarks.populations import (
     PAIRS,
     STRATEGIES,
@@ -74,7 +74,7 @@ class Obstacle(enum.Enum):
     VARIES = "a mapping varies"
     BLOCKS = "both block crossing SYNs"
     REFUSES = "early SYNs are refused"
-    NONE = "nothing"
+    NONE = "nothing in the way"
 
 
 def obstacle(pair: BehaviourPair) -> Obstacle:
@@ -99,7 +99,8 @@ class Prediction(NamedTuple):
         strategy: Which.
         run: Under which condition, and where it was tried.
         rate: Share of all pairs that connect.
-        lost: Share of all pairs that do not, by their obstacle.
+        soon: Share of all pairs that connect within :data:`~benchmarks.population_lab.SOON`.
+        lost: Share of all pairs that do not connect, by their obstacle.
         at_first: Share of the successes that need one attempt; None: no success.
     """
 
@@ -107,6 +108,7 @@ class Prediction(NamedTuple):
     strategy: Strategy
     run: Run
     rate: Estimate
+    soon: float
     lost: Mapping[Obstacle, float]
     at_first: float | None
 
@@ -119,6 +121,7 @@ class Prediction(NamedTuple):
             "strategy": self.strategy,
             **self.run._asdict(),
             **{key: round(value, 5) for key, value in self.rate._asdict().items()},
+            "soon": round(self.soon, 5),
             "lost": {each.value: round(share, 5) for each, share in self.lost.items()},
             "at_first": self.at_first and round(self.at_first, 5),
             "published": {
@@ -142,11 +145,12 @@ def predict(
     own = [(weight, cells[pair, strategy]) for pair, weight in weights if weight]
     rate = estimate(Stratum(weight, cell.succeeded, cell.trials) for weight, cell in own)
     first = math.fsum(weight * cell.first / cell.trials for weight, cell in own)
+    soon = math.fsum(weight * cell.soon / cell.trials for weight, cell in own)
     lost = dict.fromkeys(Obstacle, 0.0)
     for weight, cell in own:
         lost[obstacle(cell.pair)] += weight * (1 - cell.succeeded / cell.trials)
     at_first = first / rate.rate if rate.rate else None
-    return Prediction(measured, strategy, run, rate, lost, at_first)
+    return Prediction(measured, strategy, run, rate, soon, lost, at_first)
 
 
 def predictions(found: Populations, results: Results) -> list[Prediction]:
@@ -189,14 +193,16 @@ def _rate(record: Record) -> str:
 
 
 def lost_table(records: Iterable[Record]) -> str:
-    """Which share of all pairs each strategy loses to what, from the same lines."""
-    head = ("population", "path", "by", "strategy", *(f"lost: {each.value}" for each in Obstacle))
+    """What comes of all pairs, and when: shares, from the same lines."""
+    head = ["population", "path", "by", "strategy", f"within {SOON:g} s", "later"]
     return table(
-        head,
+        [*head, *(f"never: {each.value}" for each in Obstacle)],
         (
             [
                 *(each[name] for name in ("profile", "condition", "by")),
                 NAMES[each["strategy"]],
+                f"{each['soon']:.1%}",
+                f"{each['rate'] - each['soon']:.1%}",
                 *(f"{each['lost'][what.value]:.1%}" for what in Obstacle),
             ]
             for each in records

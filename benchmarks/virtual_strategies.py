@@ -124,24 +124,37 @@ class Limits(NamedTuple):
     timeout: float
     dcutr_timeout: float
     dcutr_attempts: int
+    dcutr_pause: float
 
 
-def attempts_to_connect(
+class Success(NamedTuple):
+    """A trial that connected: at which attempt, from 1, and how long after its later start."""
+
+    attempt: int
+    took: float  # seconds
+
+
+def connect(
     pair: BehaviourPair,
     strategy: Strategy,
     found: Populations,
     condition: Condition,
     limits: Limits,
     seed: str,
-) -> int | None:
-    """Which attempt of a trial connected, from 1; None: none did."""
+) -> Success | None:
+    """Run a trial; None: no attempt of it connected."""
     chances = random.Random(seed)
     most = limits.dcutr_attempts if strategy == "dcutr" else 1
+    passed = 0.0
     for attempt in range(1, most + 1):
         punched = make(pair, strategy, found.spread(strategy), condition, limits, chances)
+        if attempt == 1:
+            passed = -max(punched.scene.skews)
         punched.run()
+        passed += max(host.ended_at or 0.0 for host in punched.hosts)
         if punched.connected:
-            return attempt
+            return Success(attempt, passed)
+        passed += limits.dcutr_pause
     return None
 
 

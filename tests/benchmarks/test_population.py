@@ -19,6 +19,7 @@ def cells(trials: int) -> Cells:
     found = new_cells()
     for cell in found.values():
         cell.trials, cell.succeeded, cell.first = 2 * trials, trials, trials
+        cell.soon = trials // 2
     return found
 
 
@@ -52,4 +53,6 @@ def test_the_simulation_counts_every_trial() -> None:
     found = in_simulation(FOUND, CALM, Trials(2, 0))
     assert {cell.trials for cell in found.values()} == {2}
     assert all(0 <= cell.first <= cell.succeeded <= 2 for cell in found.values())
-    assert found[(Behaviour.SILENT, Behaviour.SILENT), "dcutr"].first == 2
+    assert all(0 <= cell.soon <= cell.succeeded for cell in found.values())
+    together = found[(Behaviour.SILENT, Behaviour.SILENT), "dcutr"]
+    assert together.first == together.soon == 2

@@ -25,7 +25,7 @@ def test_a_trial_that_succeeds_at_once() -> None:
     """Counts as first, and takes from the later start to the last stream."""
     cell = Cell(PAIR, "simopen")
     cell.count([GOOD])
-    assert (cell.trials, cell.succeeded, cell.first, cell.false) == (1, 1, 1, 0)
+    assert (cell.trials, cell.succeeded, cell.first, cell.soon, cell.false) == (1, 1, 1, 1, 0)
     assert cell.times == [pytest.approx(0.2)]
 
 
@@ -33,7 +33,7 @@ def test_a_trial_that_takes_two_attempts() -> None:
     """Is one trial and no first; its time is that of all attempts."""
     cell = Cell(PAIR, "dcutr")
     cell.count([FALSE, GOOD])
-    assert (cell.trials, cell.succeeded, cell.first, cell.false) == (1, 1, 0, 1)
+    assert (cell.trials, cell.succeeded, cell.first, cell.soon, cell.false) == (1, 1, 0, 0, 1)
     assert cell.times == [pytest.approx(0.7)]
 
 

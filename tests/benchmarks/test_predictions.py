@@ -58,6 +58,14 @@ def test_first_attempts_are_a_share_of_the_successes() -> None:
     assert predict(FOUND, ANYBODY, "dcutr", LAB, cells).at_first == pytest.approx(0.5)
 
 
+def test_what_connects_soon_is_a_share_of_all_pairs() -> None:
+    """So that it stands beside what connects at all."""
+    cells = results()
+    for cell in cells.values():
+        cell.soon = cell.succeeded // 2
+    assert predict(FOUND, ANYBODY, "naive", LAB, cells).soon == pytest.approx(0.701**2 / 2)
+
+
 def test_a_pair_that_was_not_measured_is_an_error() -> None:
     """A prediction over half of the pairs would look like one over all."""
     cells = results()
@@ -102,7 +110,7 @@ def test_tables_have_published_and_predicted_side_by_side() -> None:
     assert "70.0% (62.9% to 77.1%)" in text
     assert "| calm | lab | 49.1% (" in text
     assert "| calm | simulation | 49.1% (" in text
-    assert "| 2005 | calm | lab | simopen | 50.9% | 0.0% |" in lost_table(records)
+    assert "| 2005 | calm | lab | simopen | 0.0% | 49.1% | 50.9% | 0.0% |" in lost_table(records)
 
 
 def test_a_pair_is_marked_of_which_lab_and_simulation_differ() -> None:

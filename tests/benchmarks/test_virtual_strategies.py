@@ -4,11 +4,11 @@ import pytest
 from msgspec.structs import replace
 
 from benchmarks.populations import STRATEGIES, Behaviour, Condition, Strategy, load
-from benchmarks.virtual_strategies import Limits, attempts_to_connect
+from benchmarks.virtual_strategies import Limits, connect
 
 FOUND = load()
 CALM, LOSSY, NEAR = FOUND.conditions
-LIMITS = Limits(timeout=5.0, dcutr_timeout=3.0, dcutr_attempts=3)
+LIMITS = Limits(timeout=5.0, dcutr_timeout=3.0, dcutr_attempts=3, dcutr_pause=0.1)
 OFTEN = 20
 
 
@@ -17,10 +17,10 @@ def rate(
 ) -> float:
     """The share of trials that connect."""
     tried = [
-        attempts_to_connect((first, second), strategy, FOUND, condition, LIMITS, f"{seed}")
+        connect((first, second), strategy, FOUND, condition, LIMITS, f"{seed}")
         for seed in range(OFTEN)
     ]
-    return sum(attempt is not None for attempt in tried) / OFTEN
+    return sum(success is not None for success in tried) / OFTEN
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -53,12 +53,15 @@ def test_a_refusal_ends_a_single_connect_only(refusing: Behaviour) -> None:
 def test_dcutr_needs_one_attempt_in_time() -> None:
     """Where both start together the first attempt is enough; far apart it takes more of them."""
     pair = Behaviour.RST, Behaviour.RST
-    assert attempts_to_connect(pair, "dcutr", FOUND, CALM, LIMITS, "a") == 1
+    success = connect(pair, "dcutr", FOUND, CALM, LIMITS, "a")
+    assert success is not None
+    assert success.attempt == 1
+    assert 0.03 < success.took < 0.13
     slow = replace(FOUND, timings=tuple(replace(each, spread=0.4) for each in FOUND.timings))
-    tried = [
-        attempts_to_connect(pair, "dcutr", slow, CALM, LIMITS, f"{seed}") for seed in range(OFTEN)
-    ]
-    assert {2, 3} & set(tried)
+    tried = [connect(pair, "dcutr", slow, CALM, LIMITS, f"{seed}") for seed in range(OFTEN)]
+    late = [success for success in tried if success and success.attempt > 1]
+    assert late
+    assert all(success.took > LIMITS.dcutr_pause for success in late)
 
 
 def test_near_hosts_must_fire_again() -> None:
