@@ -128,10 +128,10 @@ class Limits(NamedTuple):
 
 
 class Success(NamedTuple):
-    """A trial that connected: at which attempt, from 1, and how long after its later start."""
+    """A trial that connected."""
 
-    attempt: int
-    took: float  # seconds
+    attempt: int  # from 1
+    took: float  # seconds, from the later start of the first attempt
 
 
 def connect(
