@@ -122,9 +122,9 @@ class Cell:
 
     @property
     def judgement(self) -> Judgement:
-        """Whether every punch came about, and in time."""
+        """Whether every punch came about, and soon; all of it takes a processor that is free."""
         every = None not in self.punches.times
-        return Judgement(every and self.ratio >= RATIO_ASKED, sound=every)
+        return Judgement(every and self.ratio >= RATIO_ASKED, sound=True)
 
     def row(self) -> list[str]:
         """As a line of the table."""
