@@ -4,10 +4,11 @@
 is predicted of each strategy over each population, with 95 % intervals, what it loses to which
 obstacle, and what each pair of behaviours did; and write ``results/population.jsonl`` (``quick-``
 in front for a short run): the environment, a line for each condition, pair and strategy, a line for
-each prediction. ``--weigh FILE`` weighs the pairs of such a file anew, after a change of
-``populations.toml``, and runs nothing. ``--drawn N`` runs N pairs of each profile besides, drawn as
-they are met, each NAT with all its axes, against the claim that
-:class:`~benchmarks.populations.Behaviour` is all that matters.
+each prediction. What there is after each condition is in ``unfinished-population.jsonl``.
+``--weigh FILE`` weighs the pairs of such a file anew, after a change of ``populations.toml``, and
+runs nothing. ``--drawn N`` runs N pairs of each profile besides, drawn as they are met, each NAT
+with all its axes, against the claim that :class:`~benchmarks.populations.Behaviour` is all that
+matters.
 ``python -m benchmarks.population_picture`` draws the predictions.
 
 Strategies. All four are told the endpoint of the other that a third host has seen:
@@ -254,21 +255,23 @@ def main() -> None:
         return
     require_lab()
     trials = QUICK if args.quick else FULL
-    results: dict[Run, Cells] = {}
-    for each in found.conditions:
-        results[Run(each.name, "lab")] = in_lab(found, each, trials["lab"], args.loop)
-        results[Run(each.name, "simulation")] = in_simulation(found, each, trials["simulation"])
-    show(found, results)
-    first = found.conditions[0]
-    drawn_cells = drawn_in_lab(found, first, args.drawn, args.loop) if args.drawn else {}
-    if drawn_cells:
-        print(drawn_table(found, drawn_cells, results[Run(first.name, "simulation")]))
     head = environment() | {
         "loop": args.loop,
         "trials": {by: each._asdict() for by, each in trials.items()},
         "limits": LIMITS._asdict(),
         "conditions": {each.name: each.words for each in found.conditions},
     }
+    results: dict[Run, Cells] = {}
+    for each in found.conditions:
+        results[Run(each.name, "lab")] = in_lab(found, each, trials["lab"], args.loop)
+        results[Run(each.name, "simulation")] = in_simulation(found, each, trials["simulation"])
+        so_far = [head, *lines(found, results)]
+        write_lines("unfinished-population.jsonl", so_far, quick=args.quick)
+    show(found, results)
+    first = found.conditions[0]
+    drawn_cells = drawn_in_lab(found, first, args.drawn, args.loop) if args.drawn else {}
+    if drawn_cells:
+        print(drawn_table(found, drawn_cells, results[Run(first.name, "simulation")]))
     extra = [
         {"record": "drawn", "profile": name, "strategy": how,
          "trials": cell.trials, "succeeded": cell.succeeded}
