@@ -45,6 +45,7 @@ PAYLOAD_BYTES = 36  # with IPv4 and UDP headers 64 bytes
 SO_TIMESTAMPNS = 35  # asm-generic/socket.h; missing from Python's socket module
 STAMP = struct.Struct("q")
 TIMESPEC = struct.Struct("qq")
+LEAD = 3.0  # seconds until both hosts have their process, on a busy machine too
 PROBE_INTERVAL = 0.004  # seconds
 PROBES = 1_000  # a round
 ROUNDS, QUICK_ROUNDS = 8, 2
@@ -83,12 +84,17 @@ def received_packets() -> int:
     raise LookupError("no eth0")
 
 
+def sleep_until(moment: float) -> None:
+    """Sleep until a moment on the monotonic clock; on a busy machine it may be past already."""
+    time.sleep(max(0.0, moment - time.monotonic()))
+
+
 def flood(peer: str, at: float, seconds: float) -> int:
     """Send small packets as fast as the kernel takes them; how many."""
     sock = udp(peer)
     sock.setblocking(False)
     data = bytes(PAYLOAD_BYTES)
-    time.sleep(at - time.monotonic())
+    sleep_until(at)
     sent, until = 0, time.monotonic() + seconds
     while time.monotonic() < until:
         for _ in range(100):
@@ -103,7 +109,7 @@ def count(peer: str, at: float, seconds: float) -> float:
     """Count what arrives while the flood is in full flow; packets a second."""
     sock = udp(peer)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # dropped here, after it was counted
-    time.sleep(at + 0.2 * seconds - time.monotonic())
+    sleep_until(at + 0.2 * seconds)
     began, before = time.monotonic(), received_packets()
     time.sleep(0.6 * seconds)
     return (received_packets() - before) / (time.monotonic() - began)
@@ -114,7 +120,7 @@ def probe(peer: str, at: float, probes: int) -> None:
     sock = udp(peer)
     with contextlib.suppress(PermissionError):  # or preemption of ours would be measured
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(2))
-    time.sleep(at - time.monotonic())
+    sleep_until(at)
     for _ in range(probes):
         sock.sendto(STAMP.pack(time.time_ns()), (peer, PORT))
         time.sleep(PROBE_INTERVAL)
@@ -124,7 +130,7 @@ def stamp(peer: str, at: float, probes: int) -> list[float]:
     """Receive times; seconds each took by this kernel's clock."""
     sock = udp(peer)
     sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-    sock.settimeout(at - time.monotonic() + probes * PROBE_INTERVAL * 2 + 2)
+    sock.settimeout(max(0.0, at - time.monotonic()) + probes * PROBE_INTERVAL * 2 + 2)
     took: list[float] = []
     while len(took) < probes:
         data, ancillary, *_ = sock.recvmsg(64, 64)
@@ -165,7 +171,7 @@ async def both(net: lab.Network, a: tuple[Any, ...], b: tuple[Any, ...]) -> tupl
 async def rate(gateway: str | None, capture: Path | None, seconds: float) -> dict[str, Any]:
     """Packets a second from a to b."""
     async with lab.network(sites(gateway), capture=capture) as net:
-        at = time.monotonic() + 1.0
+        at = time.monotonic() + LEAD
         a, b = net["a"], net["b"]
         _, arrived = await both(
             net, (flood, b.public_ipv4, at, seconds), (count, a.public_ipv4, at, seconds)
@@ -196,7 +202,7 @@ async def late(gateway: str | None, capture: Path | None, rounds: int) -> dict[s
         a, b = net["a"], net["b"]
         for _ in range(rounds):
             floors.append(await a.call(floor))
-            at = time.monotonic() + 1.0
+            at = time.monotonic() + LEAD
             _, took = await both(
                 net, (probe, b.public_ipv4, at, PROBES), (stamp, a.public_ipv4, at, PROBES)
             )
