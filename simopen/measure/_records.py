@@ -27,9 +27,11 @@ from simopen._errors import UsageError
 
 SCHEMA = "simopen.measure/1"
 MOST_EVENTS = 200  # of one side of a trial; what comes after them is dropped
+MOST = 10**9  # of anything, and 30 years in seconds: what is computed from such numbers is finite
 
-Count = Annotated[int, msgspec.Meta(ge=0)]
-Seconds = Annotated[float, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=MOST)]
+Offset = Annotated[float, msgspec.Meta(ge=-MOST, le=MOST)]  # seconds, either way
 # What a peer has said may come to a terminal: without control characters.
 Word = Annotated[str, msgspec.Meta(max_length=256, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
 Mapping: TypeAlias = Literal["stable", "varies", "unknown"]
@@ -145,8 +147,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True, tag_field="record", tag="
 
     run: str
     number: Count
-    planned: float | None = None
-    skew: float | None = None
+    planned: Offset | None = None
+    skew: Offset | None = None
     ok: bool
     took: Seconds | None = None
     limit: Seconds | None = None

@@ -32,7 +32,7 @@ Invariants
 ==========
 
 - Whatever arrives is taken in or raises :class:`TalkError`; nothing is kept of it but messages
-  that are complete, and less than one more.
+  that are complete, and less than one more, of ``MOST_IN_ALL`` bytes together.
 - ``proven`` is only ever true when bytes have crossed both ways.
 """
 
@@ -46,15 +46,23 @@ import msgspec
 
 from simopen._errors import RemoteProtocolError, UsageError
 
-from ._records import Count, Seconds, Side, Word
+from ._records import Count, Offset, Seconds, Side, Word
 
 VERSION = 1
 MOST_BYTES = 65_536  # of a message; an outcome with all its events has some 10,000
+MOST_IN_ALL = 1 << 24  # bytes of a talk; 10,000 outcomes without events have 6,000,000
 MOST_SAID = 100  # settings of an environment
 PINGS = 4
 LONGEST_AFTER = 60.0  # seconds that a beginning may be away
 START_AFTER = 0.2  # seconds, and two round trips, from the agreement to the next trial
 _LENGTH = 4  # bytes
+
+
+Setting: TypeAlias = Word | Count | None
+Environment: TypeAlias = Annotated[
+    dict[Word, Setting | Annotated[dict[Word, Setting], msgspec.Meta(max_length=MOST_SAID)]],
+    msgspec.Meta(max_length=MOST_SAID),
+]
 
 
 class TalkError(RemoteProtocolError):
@@ -94,11 +102,11 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="say", tag="hel
     """
 
     version: int = VERSION
-    half: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+    half: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
     number: Count
     parameters: Parameters
     label: Word
-    environment: Annotated[dict[Word, Any], msgspec.Meta(max_length=MOST_SAID)]
+    environment: Environment
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="say", tag="outcome"):
@@ -113,7 +121,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="say", tag="o
 
     number: Count
     epoch: Count
-    began: float
+    began: Offset
     side: Side
 
 
@@ -168,13 +176,17 @@ class Reader:
 
     def __init__(self) -> None:
         self._rest = bytearray()
+        self._left = MOST_IN_ALL
 
     def feed(self, data: bytes) -> list[Message]:
         """The messages that are complete now.
 
         Raises:
-            TalkError: One of them is none, or would be too long.
+            TalkError: One of them is none, or would be too long, or they are too much in all.
         """
+        self._left -= len(data)
+        if self._left < 0:
+            raise TalkError(f"more than {MOST_IN_ALL:,} bytes")
         self._rest += data
         found = []
         while (end := self._end()) is not None and len(self._rest) >= end:

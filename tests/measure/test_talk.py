@@ -12,6 +12,7 @@ from simopen import RemoteProtocolError, UsageError
 from simopen.measure._records import MOST_EVENTS, Moment, Side
 from simopen.measure._talk import (
     MOST_BYTES,
+    MOST_IN_ALL,
     PINGS,
     Agreed,
     DifferentParametersError,
@@ -124,6 +125,9 @@ def test_the_largest_outcome_fits() -> None:
         ([replace(HIGH, version=2)], "version 2"),
         ([LOW], "ourselves"),
         ([replace(HIGH, label="\x1b[2J")], "no message"),
+        ([replace(HIGH, half="f" * 32 + "\n")], "no message"),
+        ([replace(HIGH, environment={"cpus": 10**30})], "no message"),
+        ([replace(HIGH, environment={"a": {"b": {"c": None}}})], "no message"),
         ([replace(HIGH, half="e" * 32)], "another run"),
         ([replace(HIGH, number=1)], "another trial"),
         ([OUTCOME], "no place"),
@@ -200,6 +204,16 @@ def test_no_message(data: bytes) -> None:
     """What is too long is refused by its length alone."""
     with pytest.raises(TalkError):
         Reader().feed(data)
+
+
+def test_a_talk_has_an_end() -> None:
+    """However many messages come, they are so many bytes in all."""
+    reader = Reader()
+    few = encode(Told()) * 1000
+    for _ in range(MOST_IN_ALL // len(few)):
+        reader.feed(few)
+    with pytest.raises(TalkError, match="more than"):
+        reader.feed(few)
 
 
 VALID: list[Message] = [LOW, HIGH, OUTCOME, Told(), Agreed(), Ping(0), Ping(1), Pong(0), Pong(1)]
