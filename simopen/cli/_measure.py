@@ -7,7 +7,6 @@ nothing but the trial that is under way.
 from __future__ import annotations
 
 import contextlib
-import math
 import platform
 import secrets
 import signal
@@ -36,7 +35,9 @@ from simopen.measure._trial import Direct, Introduced, Target, own_secret
 
 MOST_TRIALS = 10_000
 MOST_SKEWS = 16
-LONGEST = 60.0  # seconds
+LONGEST_SKEW = 60.0  # seconds
+LONGEST_TIMEOUT = 3600.0
+LONGEST_WAIT = 7 * 86_400.0
 LONGEST_LABEL = 60  # characters
 
 
@@ -186,15 +187,18 @@ def _timetable(settings: Settings) -> Timetable:
         skews = tuple(float(word) for word in settings.skew.split(","))
     except ValueError:
         raise simopen.UsageError(f"--skew {settings.skew}: give seconds, as in 0,0.05") from None
-    if len(skews) > MOST_SKEWS or not all(0 <= skew <= LONGEST for skew in skews):
+    if len(skews) > MOST_SKEWS or not all(0 <= skew <= LONGEST_SKEW for skew in skews):
         raise simopen.UsageError(
-            f"--skew: up to {MOST_SKEWS} numbers from 0 to {LONGEST:g} seconds"
+            f"--skew: up to {MOST_SKEWS} numbers from 0 to {LONGEST_SKEW:g} seconds"
         )
     if not 1 <= settings.trials <= MOST_TRIALS:
         raise simopen.UsageError(f"--trials: 1 to {MOST_TRIALS:,}")
-    for name, value in (("timeout", settings.timeout), ("wait", settings.wait)):
-        if not (0 < value < math.inf):
-            raise simopen.UsageError(f"--{name}: a number of seconds above 0")
+    for name, value, most in (
+        ("timeout", settings.timeout, LONGEST_TIMEOUT),
+        ("wait", settings.wait, LONGEST_WAIT),
+    ):
+        if not (0 < value <= most):
+            raise simopen.UsageError(f"--{name}: seconds, above 0 and up to {most:,.0f}")
     label = settings.label
     if label is not None and not (1 <= len(label) <= LONGEST_LABEL and label.isprintable()):
         raise simopen.UsageError(f"--label: 1 to {LONGEST_LABEL} printable characters")

@@ -21,9 +21,10 @@ trial n    its call, and the talk where that connects        the end of both
 closing    outcomes are left that the peer has not heard of  a talk, or the end
 =========  ================================================  ===========================
 
-An opening ends the run where the peer does not come, or where it has come and could not be
-connected as often as there are trials. A trial never does, unless the peer has not come to
-``MOST_ABSENT`` in a row.
+An opening ends the run where nothing was heard of the peer, or where it has come and could not be
+connected as often as there are trials. A trial that fails never does. But a run goes on alone only
+for so long: for ``MOST_ABSENT`` trials where a coordinator says that nobody has come, and for
+``MOST_UNHEARD`` where nobody can say, as between fixed endpoints.
 
 Invariants
 ==========
@@ -43,6 +44,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import anyio
+from anyio import sleep
 from msgspec.structs import replace
 
 import simopen
@@ -54,6 +56,8 @@ from ._timetable import TALK, Timetable, run_name
 from ._trial import OPENING, Attempt, Introduced, Target, attempt
 
 MOST_ABSENT = 3  # trials in a row to which the peer has not come
+MOST_UNHEARD = 30  # trials in a row in which nothing was heard of it
+MOST_EVENTFUL = 20  # outcomes that are told with their events: a talk has no time for many more
 LINGER = 1.0  # seconds for the other side to read what we have said last
 
 _BROKEN = (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, TalkError)
@@ -152,18 +156,19 @@ class Runner:
     async def _open(self) -> None:
         plan = self._plan
         while len(self._openings) < max(1, plan.timetable.trials):
-            self._watch(0, "waiting for the peer")
+            again = f", opening {len(self._openings) + 1}" if self._openings else ""
+            self._watch(0, f"waiting for the peer{again}")
             call = await self._call(OPENING, plan.wait)
             if isinstance(call.error, simopen.UsageError):
                 raise call.error
-            if call.stream is None and not call.side.rounds:
-                raise RunEnded(f"the peer was not met: {_words(call.error)}", call.error)
             if call.stream is not None and isinstance(plan.target, Introduced):
                 self._coordinator = await plan.target.round_trip()
             if await self._talk(call, OPENING):
                 self._begin_telling()
                 return
             self._openings.append(call.side)
+            if not call.heard:
+                raise RunEnded(f"the peer was not met: {_words(call.error)}", call.error)
         raise RunEnded("no opening has connected", call.error)
 
     def _begin_telling(self) -> None:
@@ -196,13 +201,19 @@ class Runner:
     # -- the trials ----------------------------------------------------------------------------
 
     async def _run_trials(self) -> None:
-        trials, absent = self._plan.timetable.trials, 0
+        trials, absent, unheard = self._plan.timetable.trials, 0, 0
         for number in range(1, trials + 1):
             call = await self._run_trial(number)
-            absent = absent + 1 if call.absent else 0
             self._watch(number, "")
+            absent = absent + 1 if call.absent else 0
+            unheard = 0 if call.heard else unheard + 1
+            if number == trials:
+                break
             if absent == MOST_ABSENT:
                 raise RunEnded(f"the peer has not come to {absent} trials", call.error)
+            if unheard == MOST_UNHEARD:
+                words = f"nothing was heard of the peer in {unheard} trials in a row"
+                raise RunEnded(words, call.error)
         if self._untold:
             self._watch(trials, "telling the peer the last outcomes")
             await self._wait_for(trials + 1)
@@ -216,7 +227,7 @@ class Runner:
         began = call.began - self._moment
         outcome = Outcome(number=number, epoch=self._next - 1, began=began, side=call.side)
         self._mine[number] = Mine(outcome, planned)
-        self._untold[number] = outcome
+        self._untold[number] = outcome if len(self._untold) < MOST_EVENTFUL else _short(outcome)
         await self._talk(call, number)
         if number in self._mine:  # of which the peer has told nothing
             self._tell_trial(number, None)
@@ -234,7 +245,7 @@ class Runner:
         timetable = self._plan.timetable
         begin = self._moment + self._after + (number - self._next) * timetable.slot
         delay = timetable.delay(number, leads=self._leads)
-        await anyio.sleep(max(0.0, begin + delay - time.monotonic()))
+        await sleep(max(0.0, begin + delay - time.monotonic()))
 
     async def _call(self, number: int, timeout: float) -> Attempt:  # noqa: ASYNC109 - the call's
         call = await attempt(self._plan.target, run=self._name, number=number, timeout=timeout)
@@ -287,6 +298,11 @@ class Runner:
         if self._peer is None:
             self._peer = talk.peer
             self._name = run_name(self._plan.half, talk.peer.half)
+
+
+def _short(outcome: Outcome) -> Outcome:
+    """The same without its events, which are nearly all of it."""
+    return replace(outcome, side=replace(outcome.side, events=()))
 
 
 async def _converse(stream: simopen.PeerStream, talk: Talk) -> None:

@@ -2,8 +2,9 @@
 
 Theory of operation. A trial counts where the peer is known to have been there: it was introduced, a
 stream was open, or the peer has told of the trial afterwards. What is left are trials to which
-nobody came, or of which nobody can say, as where the peer has gone in the middle of a direct run:
-they are shown, and are no failures to connect. A trial has succeeded if both sides held the stream
+nobody came, or of which nobody can say, as where two fixed endpoints have never connected, or the
+peer has gone in the middle: they are shown, with what they would make of the rate at worst, and are
+no failures to connect. A trial has succeeded if both sides held the stream
 and bytes crossed it both ways. A time is there where both clocks could be compared.
 
 All times are in seconds; the table has milliseconds.
@@ -60,7 +61,8 @@ class Summary:
     Attributes:
         all: All trials that count.
         by_skew: The same for each difference of the starts.
-        not_counted: Trials to which nobody came, or of which the peer has told nothing.
+        not_counted: The diagnoses of trials and openings to which the peer is not known to have
+            come, and how often.
         openings: Openings that failed; they count as trials, without a skew.
         syns: Attempts, refusals and refreshes of one side in one trial: the median and the most.
         paths: How the peer was reached, and how often.
@@ -70,7 +72,7 @@ class Summary:
 
     all: Row
     by_skew: tuple[Row, ...]
-    not_counted: int
+    not_counted: Counter[str]
     openings: int
     syns: dict[str, tuple[float, int]]
     paths: Counter[str]
@@ -102,7 +104,7 @@ def summarise(results: Results) -> Summary:
         by_skew=tuple(
             _row(skew, [each for each in counted if _apart(each) == skew]) for skew in skews
         ),
-        not_counted=len(results.trials) - len(counted),
+        not_counted=Counter(failure(trial) for trial in results.trials if not counts(trial)),
         openings=sum(trial.number == 0 for trial in counted),
         syns={
             name: _typical(getattr(side, name) for side in met)
@@ -220,10 +222,12 @@ def _words(results: Results, summary: Summary) -> list[str]:
     if summary.openings:
         lines.append(f"openings that failed, and count as trials: {summary.openings}")
     if summary.not_counted:
-        trials = count(summary.not_counted, "trial")
-        lines.append(
-            f"not counted: {trials} of which the peer has told nothing, or to which it never came"
-        )
+        seen = _counted(summary.not_counted)
+        lines.append(f"not counted, as the peer is not known to have been there: {seen}")
+        if run.mode == "direct":  # without a coordinator nobody can say
+            most = row.trials + summary.not_counted.total()
+            worst = f"{row.succeeded} of {most}, {100 * row.succeeded / most:.1f} %"
+            lines.append(f"had it been there each time, success: {worst}")
     if results.end is None or not results.end.finished:
         over = sum(trial.number > 0 for trial in results.trials)
         why = "it was killed" if results.end is None else results.end.why

@@ -125,6 +125,11 @@ class Attempt:
         """Whether the peer never came, so that there was nobody to connect to."""
         return isinstance(self.error, simopen.PeerNotFoundError)
 
+    @property
+    def heard(self) -> bool:
+        """Whether anything shows that the peer was there: an introduction, or a stream."""
+        return self.stream is not None or self.side.rounds > 0
+
 
 async def attempt(
     target: Target,

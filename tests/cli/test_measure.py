@@ -36,8 +36,9 @@ WRONG = [  # arguments, and what is said of them
     (["a:1-2", "--local", "b:1"], "give the first one"),
     (["a:65530", "--local", "b:1"], "65514 or less"),
     (["a:1", "--local", "b:1", "--trials", "0"], "--trials: 1 to"),
-    (["a:1", "--local", "b:1", "--timeout", "0"], "--timeout: a number"),
-    (["a:1", "--local", "b:1", "--wait", "nan"], "--wait: a number"),
+    (["a:1", "--local", "b:1", "--timeout", "0"], "--timeout: seconds"),
+    (["a:1", "--local", "b:1", "--timeout", "1e9"], "up to 3,600"),
+    (["a:1", "--local", "b:1", "--wait", "nan"], "--wait: seconds"),
     (["a:1", "--local", "b:1", "--skew", "0;1"], "give seconds"),
     (["a:1", "--local", "b:1", "--skew", "-1"], "--skew: up to"),
     (["a:1", "--local", "b:1", "--label", ""], "--label: 1 to"),
@@ -170,15 +171,23 @@ def test_a_file_that_is_there(capsys: pytest.CaptureFixture[str], tmp_path: Path
 
 
 def test_nobody_comes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """The run ends when the peer was waited for; its table has no trial, and the file is whole."""
+    """The run ends when the peer was waited for; table and file have what was tried."""
     file = tmp_path / "results"
     ends = [f"127.0.0.1:{free_port()}", "--local", f"127.0.0.1:{free_port()}"]
     assert run(["measure", *ends, "--wait", "0.3", "--out", str(file)]) == 1
     told = capsys.readouterr()
     assert "success: 0 of 0, nothing is known" in told.out
+    assert (
+        "not counted, as the peer is not known to have been there: peer not connecting (1)"
+        in told.out
+    )
+    assert "had it been there each time, success: 0 of 1, 0.0 %" in told.out
     assert "could not connect" in told.err
     (results,) = read_results(file.read_text().splitlines())
-    assert results.trials == []
+    (tried,) = results.trials
+    assert (tried.number, tried.ok, tried.theirs) == (0, False, None)
+    assert tried.ours.attempts > 0
+    assert tried.ours.events
     assert results.end is not None
     assert "the peer was not met" in results.end.why
 

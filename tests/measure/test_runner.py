@@ -1,23 +1,28 @@
-"""Whole runs of two sides in one process, over socket pairs: which calls connect is scripted."""
+"""Whole runs of two sides in one process, in virtual time: which calls connect is scripted."""
 
 from __future__ import annotations
 
 import contextlib
+import heapq
 import socket
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
+from anyio import create_memory_object_stream
+from anyio.lowlevel import checkpoint
+from anyio.streams.stapled import StapledObjectStream
 
 import simopen
 from simopen import Endpoint, PeerStream, PunchReport
-from simopen.measure import _runner, _timetable
+from simopen.measure import _runner
 from simopen.measure._records import (
     End,
+    Moment,
     Record,
     Results,
     Run,
@@ -26,7 +31,8 @@ from simopen.measure._records import (
     encode_line,
     read_results,
 )
-from simopen.measure._runner import MOST_ABSENT, Plan, Runner
+from simopen.measure._runner import MOST_ABSENT, MOST_EVENTFUL, MOST_UNHEARD, Plan, Runner
+from simopen.measure._summary import counts
 from simopen.measure._talk import Hello, Parameters, encode
 from simopen.measure._timetable import Timetable
 from simopen.measure._trial import Attempt, Direct
@@ -38,12 +44,16 @@ pytestmark = pytest.mark.anyio
 HERE = Endpoint("192.0.2.1", 40000)
 REPORT = PunchReport(local=HERE, remote=HERE)
 PATIENCE = 30  # seconds
-TIMEOUT = 0.2  # seconds that a call takes which fails
+TIMEOUT = 10.0  # seconds that a call takes which fails
+SKEWS = (0.0, 0.05)
+SETTLED = 100  # turns of the event loop in which all is said that is to be said at once
 _side: ContextVar[str] = ContextVar("_side")  # whose task this is
 
 HALVES = {"alice": "0" * 32, "bob": "f" * 32}
 
-CONNECTS, FAILS, ABSENT, ONE_SIDED = "connects", "fails", "absent", "one-sided"
+# What becomes of a call: FAILS though the peer was there; SILENT says nothing of that.
+CONNECTS, FAILS, SILENT, ABSENT, ONE_SIDED = "connects", "fails", "silent", "absent", "one-sided"
+EVENTS = (Moment(0.0, "punch.attempt", 0),)
 Call = Callable[..., Awaitable[Attempt]]
 Script = Mapping[int, str]  # what becomes of a trial; those that are not in it connect
 
@@ -52,21 +62,56 @@ def never(*_: object) -> None:
     """What nobody listens to."""
 
 
-class Network:
-    """Stands in for the calls: two of the same number get the ends of one socket pair.
+class Clock:
+    """Time that stands still while anybody has something to do, and then jumps to the next waking.
 
     Attributes:
+        now: Seconds.
+    """
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self._waking: list[tuple[float, int, anyio.Event]] = []
+
+    def monotonic(self) -> float:
+        """In place of :func:`time.monotonic`."""
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        """In place of :func:`anyio.sleep`."""
+        event = anyio.Event()
+        heapq.heappush(self._waking, (self.now + seconds, id(event), event))
+        await event.wait()
+
+    async def run(self) -> None:
+        """Let time go on, until cancelled."""
+        while True:
+            for _ in range(SETTLED):
+                await checkpoint()
+            await anyio.wait_all_tasks_blocked()
+            self.now, _, event = heapq.heappop(self._waking)
+            event.set()
+
+
+class Network:
+    """Stands in for the calls: two of the same number get the ends of one connection.
+
+    Attributes:
+        clock: Everybody's.
         calls: The numbers that were called, by the side.
         openings: What becomes of the openings, in order.
         began: When each trial's calls began, by the side.
+        connections: All that were opened.
     """
 
     def __init__(self, script: Script, openings: tuple[str, ...] = ()) -> None:
+        self.clock = Clock()
         self.calls: dict[str, list[int]] = defaultdict(list)
         self.openings = openings
         self.began: dict[int, dict[str, float]] = defaultdict(dict)
+        self.connections: list[StapledObjectStream[bytes]] = []
         self._script = script
-        self._ends: dict[tuple[int, int], list[socket.socket]] = {}
+        self._ends: dict[tuple[int, int], StapledObjectStream[bytes]] = {}
         self._came: dict[tuple[int, int], anyio.Event] = {}
 
     def attempt(self, side: str) -> Call:
@@ -76,50 +121,43 @@ class Network:
             del run, timeout
             tries = self.calls[side].count(number)
             self.calls[side].append(number)
-            self.began[number][side] = began = time.monotonic()
+            self.began[number][side] = began = self.clock.now
             fate = self._script.get(number, CONNECTS)
             if number == 0 and tries < len(self.openings):
                 fate = self.openings[tries]
-            if fate in (FAILS, ABSENT):
+            if fate in (FAILS, SILENT, ABSENT):
                 return await self._failed(began, fate)
             end = await self._end((number, tries))
             if fate == ONE_SIDED and side == "bob":
-                end.close()
+                await end.aclose()
                 return await self._failed(began, FAILS)
-            stream = PeerStream(TcpStream(end), REPORT)
-            elapsed = time.monotonic() - began
-            return Attempt(began, Side(ok=True, elapsed=elapsed, rounds=1), stream)
+            figures = Side(ok=True, elapsed=self.clock.now - began, rounds=1)
+            return Attempt(began, figures, cast(PeerStream, end))
 
         return attempt
 
     async def _failed(self, began: float, fate: str) -> Attempt:
-        await anyio.sleep(TIMEOUT)
+        await self.clock.sleep(TIMEOUT)
         kind = simopen.PeerNotFoundError if fate == ABSENT else simopen.PeerTimeoutError
         why = simopen.Diagnosis(
             cause=simopen.Cause.SILENCE, tried="", came_back="", explanation="", advice=""
         )
-        side = Side(ok=False, elapsed=TIMEOUT, rounds=int(fate == FAILS), cause="silence")
+        side = Side(
+            ok=False, elapsed=TIMEOUT, rounds=int(fate == FAILS), cause="silence", events=EVENTS
+        )
         return Attempt(began, side, error=kind(report=REPORT, diagnosis=why))
 
-    async def _end(self, key: tuple[int, int]) -> socket.socket:
-        """Wait for the other side's call; one end of the pair."""
+    async def _end(self, key: tuple[int, int]) -> StapledObjectStream[bytes]:
+        """Wait for the other side's call; one end of the connection."""
         if key not in self._came:
             self._came[key] = anyio.Event()
-            with anyio.fail_after(PATIENCE):
-                await self._came[key].wait()
-            return self._ends[key].pop()
-        self._ends[key] = [*socket.socketpair()]
-        for end in self._ends[key]:
-            end.setblocking(False)
+            await self._came[key].wait()
+            return self._ends[key]
+        (out, far_in), (far_out, into) = (create_memory_object_stream[bytes](99) for _ in range(2))
+        self._ends[key] = StapledObjectStream(far_out, far_in)
+        self.connections += [self._ends[key], ours := StapledObjectStream(out, into)]
         self._came[key].set()
-        return self._ends[key].pop()
-
-
-@pytest.fixture(autouse=True)
-def _short_slots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A trial that fails costs a second, and not six."""
-    monkeypatch.setattr(_timetable, "TALK", 0.7)
-    monkeypatch.setattr(_timetable, "GAP", 0.1)
+        return ours
 
 
 class Pair:
@@ -132,7 +170,7 @@ class Pair:
         self._network = network
         self._patch = monkeypatch
         for name, half in HALVES.items():
-            timetable = Timetable(plan.get("trials", {}).get(name, 4), TIMEOUT, (0.0, 0.05))
+            timetable = Timetable(plan.get("trials", {}).get(name, 4), TIMEOUT, SKEWS)
             target = Direct(HERE, HERE)
             self.runners[name] = Runner(
                 Plan(
@@ -156,10 +194,18 @@ class Pair:
             return await call_of(target, **call)
 
         self._patch.setattr(_runner, "attempt", attempt)
-        with anyio.fail_after(PATIENCE), no_socket_left():
-            async with anyio.create_task_group() as group:
-                for name in self.runners:
-                    group.start_soon(self._run, name)
+        self._patch.setattr(_runner, "time", self._network.clock)
+        self._patch.setattr(_runner, "sleep", self._network.clock.sleep)
+        with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as clock:
+                clock.start_soon(self._network.clock.run)
+                async with anyio.create_task_group() as group:
+                    for name in self.runners:
+                        group.start_soon(self._run, name)
+                clock.cancel_scope.cancel()
+        for connection in self._network.connections:
+            with pytest.raises(anyio.ClosedResourceError):
+                await connection.receive()
 
     async def _run(self, name: str) -> None:
         _side.set(name)
@@ -209,13 +255,13 @@ async def test_two_that_fail_stay_in_step(monkeypatch: pytest.MonkeyPatch) -> No
     network = Network({2: FAILS, 3: FAILS})
     pair = Pair(network, monkeypatch)
     await pair.run()
-    began = network.began[4]
+    began = network.began
     planned = pair.results("alice").trials[3].planned
     assert planned == 0.05
-    # Both slots begin at the same moment; what a busy machine adds is no more than a slot.
-    assert began["alice"] - began["bob"] == pytest.approx(planned, abs=0.5)
-    slot = Timetable(4, TIMEOUT, (0.0, 0.05)).slot
-    assert network.began[3]["bob"] - network.began[2]["bob"] == pytest.approx(slot, abs=0.5)
+    assert began[4]["alice"] - began[4]["bob"] == pytest.approx(planned)
+    slot = Timetable(4, TIMEOUT, SKEWS).slot
+    assert began[3]["bob"] - began[2]["bob"] == pytest.approx(slot, abs=max(SKEWS))
+    assert began[4]["bob"] - began[2]["bob"] == pytest.approx(2 * slot)
 
 
 async def test_a_stream_that_only_one_side_held(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,13 +325,18 @@ async def test_as_many_openings_as_trials(monkeypatch: pytest.MonkeyPatch) -> No
         assert isinstance(pair.runners[name].error, simopen.PeerTimeoutError)
 
 
-async def test_a_peer_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To the opening it ends the run; no trial is written."""
-    pair = Pair(Network({0: ABSENT}), monkeypatch)
+@pytest.mark.parametrize("fate", [SILENT, ABSENT])
+async def test_a_peer_that_is_not_met(fate: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the opening it ends the run; what was tried is written, and does not count."""
+    pair = Pair(Network({0: fate}), monkeypatch)
     await pair.run()
     for name in HALVES:
-        assert pair.results(name).trials == []
-        assert isinstance(pair.runners[name].error, simopen.PeerNotFoundError)
+        results = pair.results(name)
+        assert [(trial.number, trial.ours.events) for trial in results.trials] == [(0, EVENTS)]
+        assert not any(map(counts, results.trials))
+        assert results.end is not None
+        assert results.end.why == "the peer was not met: silence"
+        assert isinstance(pair.runners[name].error, simopen.PeerConnectError)
 
 
 async def test_a_peer_that_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,6 +349,44 @@ async def test_a_peer_that_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
         assert [trial.number for trial in results.trials] == [*range(1, 2 + MOST_ABSENT)]
         assert results.end is not None
         assert results.end.why == f"the peer has not come to {MOST_ABSENT} trials"
+
+
+async def test_nothing_is_heard_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between fixed endpoints nobody can say whether the peer has gone: it is tried for long."""
+    network = Network(dict.fromkeys(range(2, 99), SILENT) | {20: CONNECTS})
+    pair = Pair(network, monkeypatch, trials=dict.fromkeys(HALVES, 98))
+    await pair.run()
+    for name in HALVES:
+        results = pair.results(name)
+        assert len(results.trials) == 20 + MOST_UNHEARD
+        assert results.end is not None
+        assert results.end.why == f"nothing was heard of the peer in {MOST_UNHEARD} trials in a row"
+
+
+async def test_the_last_trials_may_all_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that has come to its end is not ended before it."""
+    trials = 1 + MOST_UNHEARD
+    network = Network(dict.fromkeys(range(2, 1 + trials), SILENT))
+    pair = Pair(network, monkeypatch, trials=dict.fromkeys(HALVES, trials))
+    await pair.run()
+    for name in HALVES:
+        results = pair.results(name)
+        assert results.end is not None
+        assert results.end.why == "done"
+        assert all(trial.theirs for trial in results.trials)
+
+
+async def test_many_failures_are_told_in_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The peer hears of all, and of the first with their events: the others would take too long."""
+    failed = MOST_EVENTFUL + 3
+    network = Network(dict.fromkeys(range(1, 1 + failed), FAILS))
+    pair = Pair(network, monkeypatch, trials=dict.fromkeys(HALVES, failed + 1))
+    await pair.run()
+    for name in HALVES:
+        *trials, _ = pair.results(name).trials
+        theirs = [trial.theirs.events for trial in trials if trial.theirs]
+        assert theirs == [EVENTS] * MOST_EVENTFUL + [()] * 3
+        assert all(trial.ours.events == EVENTS for trial in trials)
 
 
 async def test_different_options(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,7 +428,7 @@ def alone(records: list[Record], trials: int) -> Runner:
     """A runner without another one."""
     plan = Plan(
         target=Direct(HERE, HERE),
-        timetable=Timetable(trials, TIMEOUT, (0.0,)),
+        timetable=Timetable(trials, 0.2, (0.0,)),
         wait=1.0,
         label="alice",
         environment={},
@@ -372,7 +461,7 @@ async def test_an_interrupt_leaves_no_connection(far_ends: list[socket.socket]) 
     records: list[Record] = []
     runner = alone(records, 100)
     with no_socket_left():
-        with anyio.move_on_after(1.0) as scope:
+        with anyio.move_on_after(0.5) as scope:
             await runner.run()
         assert scope.cancelled_caught
         runner.end("interrupted")

@@ -52,7 +52,11 @@ def test_the_rate_and_the_times() -> None:
     """Only trials to which the peer came count, and only those that connected have times."""
     summary = summarise(Results(RUN, TRIALS, DONE))
     row = summary.all
-    assert (row.trials, row.succeeded, summary.not_counted) == (3, 2, 1)
+    assert (row.trials, row.succeeded, summary.not_counted) == (
+        3,
+        2,
+        {"nobody came": 1},
+    )
     assert row.interval == pytest.approx((0.2077, 0.9385), abs=1e-4)
     assert row.times == pytest.approx((0.16, 0.192, 0.1992, 0.2))
     assert (row.limit, row.bound) == (0.1, 0.06)
@@ -103,6 +107,16 @@ def test_an_opening_that_failed_counts() -> None:
     assert (summary.all.trials, summary.openings, summary.by_skew) == (1, 1, ())
 
 
+def test_what_only_the_peer_could_say() -> None:
+    """Between fixed endpoints the table has what such trials would make of the rate."""
+    silent = replace(BAD, ours=replace(FAILED, rounds=0), theirs=None)
+    run = replace(RUN, mode="direct")
+    lines = table(Results(run, [GOOD, silent, replace(silent, number=4)], DONE)).splitlines()
+    assert "success: 1 of 1, 100.0 % (95 % interval 20.7 to 100.0 %)" in lines
+    assert "not counted, as the peer is not known to have been there: silence (2)" in lines
+    assert "had it been there each time, success: 1 of 3, 33.3 %" in lines
+
+
 def test_nothing() -> None:
     """Has no times, and a rate that may be anything."""
     summary = summarise(Results(RUN))
@@ -124,7 +138,9 @@ def test_the_table() -> None:
     assert "reached by: IPv4 (2)" in lines
     assert "NAT of alice: mapping stable, port kept (2)" in lines
     assert "failures: silence (1)" in lines
-    assert "not counted: 1 trial of which" in text
+    words = "not counted, as the peer is not known to have been there: nobody came (1)"
+    assert words in lines
+    assert "had it been there" not in text  # nobody came: the coordinator knows
     assert "not finished" not in text
 
 
