@@ -9,11 +9,11 @@ Theory of operation
                                         │
            ┌──────────────┬─────────────┼──────────────┬────────────┐
         _series        _squares      _ladder        _tables      (pure)
-        curves         heat maps     SVG text       rows
+        curves         heat maps     a ladder       rows
            │              │             │              │
-           └── _canvas, matplotlib      │              │
-                   └──────────────┬─────┴──────────────┘
-                               _report ──► _page, _markdown ──► files
+           └──── _canvas, matplotlib ───┘              │
+                          └───────────┬────────────────┘
+                                   _report ──► _page ──► files
 
 A **batch** is trials under the same conditions (`_batches`); every figure but the ladders is drawn
 from batches alone, so that a file of `simopen measure` and one of the benchmarks' grid are the

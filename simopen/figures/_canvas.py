@@ -55,14 +55,14 @@ class Picture:
         title: What it shows, in a line.
         words: What to know when looking at it.
         svg: As SVG, without paper.
-        png: As PNG; None of what was not drawn here.
+        png: As PNG.
     """
 
     name: str
     title: str
     words: str
     svg: str
-    png: bytes | None = None
+    png: bytes
 
 
 @contextmanager

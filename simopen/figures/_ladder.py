@@ -1,22 +1,31 @@
-"""A trial drawn as SVG: two hosts side by side, time goes down, SYNs between them.
+"""A trial as a ladder: two hosts side by side, time goes down, SYNs between them.
 
-Theory of operation. Heights are laid out moment by moment from the top (`_heights`). Between two
+Theory of operation. Heights are laid out moment by moment from the top (`layout`). Between two
 moments there is room by the time between them, one round trip being `PER_ROUND_TRIP` pixels; less
 where nothing happens for long, and there a tear shows that time was left out; more where texts
 would lie over each other. So every text says its time, and order and simultaneity are true, while
 lengths compare only where nothing was stretched.
+
+All lengths are in pixels of CSS, 96 an inch, from the top left corner.
 """
 
 from __future__ import annotations
 
-import html
 import math
-from collections.abc import Iterator
+from typing import Literal
 
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Polygon
+
+from simopen.figures._canvas import Picture, rendered, style
 from simopen.figures._palette import light
 from simopen.figures._story import Mark, Story
 from simopen.figures._words import clean
 
+INCH = 96.0
+POINT = INCH / 72  # of lines and letters
 WIDTH = 820.0
 XS = 290.0, 530.0  # the two hosts' lines
 HEAD = 54.0  # above the first moment
@@ -37,35 +46,36 @@ _COLOURS = {
     "failed": "vermilion",
     "fold": "faint",
 }
-_FONT = "font-family=\"'DejaVu Sans', Verdana, sans-serif\""
+_FILLED = ("crossing", "done", "failed")
+
+Point = tuple[float, float]
 
 
-def draw(story: Story, names: tuple[str, str], title: str) -> str:
+def draw(story: Story, names: tuple[str, str], title: str, words: str, name: str) -> Picture:
     """Draw a trial.
 
     Args:
         story: What happened.
         names: The hosts, ours first.
-        title: What the picture shows, for those who cannot see it.
-
-    Returns:
-        An SVG document, without paper.
+        title: What the picture shows.
+        words: What to know when looking at it.
+        name: Of its files.
     """
-    heights, tears = _heights(story)
+    heights, tears = layout(story)
     bottom = max(heights.values()) + FOOT
-    size = f'width="{WIDTH:.0f}" height="{bottom:.0f}" viewBox="0 0 {WIDTH:.0f} {bottom:.0f}"'
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" {_FONT} font-size="12">',
-        f"<title>{_escaped(title)}</title>",
-        *_hosts(story, names, bottom),
-        *(_tear(y) for y in tears),
-    ]
-    for mark in story.marks:
-        parts += _mark(mark, heights)
-    return "\n".join((*parts, "</svg>\n"))
+    with style():
+        figure = Figure(figsize=(WIDTH / INCH, bottom / INCH))
+        axes = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(bottom, 0), autoscale_on=False)
+        axes.set_axis_off()
+        _hosts(axes, story, names, bottom)
+        for y in tears:
+            _tear(axes, y)
+        for mark in story.marks:
+            _mark(axes, mark, heights)
+        return rendered(figure, name, title, words)
 
 
-def _heights(story: Story) -> tuple[dict[float, float], list[float]]:
+def layout(story: Story) -> tuple[dict[float, float], list[float]]:
     """How far down each moment is, and where time was left out."""
     unit = max(2 * story.one_way if story.one_way else 0.1, SMALLEST_UNIT)
     arrivals = {mark.arrives for mark in story.marks if mark.arrives is not None}
@@ -86,66 +96,83 @@ def _heights(story: Story) -> tuple[dict[float, float], list[float]]:
     return heights, tears
 
 
-def _hosts(story: Story, names: tuple[str, str], bottom: float) -> Iterator[str]:
+def _hosts(axes: Axes, story: Story, names: tuple[str, str], bottom: float) -> None:
     for x, name, told in zip(XS, names, (True, story.told), strict=True):
-        dashes = "" if told else ' stroke-dasharray="2 5"'
-        yield _line("faint", (x, HEAD - 12), (x, bottom - 10), 2, dashes)
-        yield _text(x, HEAD - 22, clean(name, 30), "ink", "middle", ' font-weight="bold"')
+        dashes = None if told else (1, 2.5)
+        _line(axes, "faint", (x, HEAD - 12), (x, bottom - 10), 2, dashes)
+        _text(axes, (x, HEAD - 22), clean(name, 30), "ink", "center", weight="bold")
         if not told:
-            yield _text(x + 12, HEAD + 4, "its side was never told", "faint", "start")
+            _text(axes, (x + 12, HEAD + 4), "its side was never told", "faint", "left")
 
 
-def _mark(mark: Mark, heights: dict[float, float]) -> Iterator[str]:
+def _mark(axes: Axes, mark: Mark, heights: dict[float, float]) -> None:
     x, other = (XS[1], XS[0]) if mark.right else XS
     y = heights[mark.at]
     colour = _COLOURS[mark.kind]
     if mark.arrives is not None:
-        yield from _arrow(colour, (x, y), (other, heights[mark.arrives]))
+        _arrow(axes, colour, (x, y), (other, heights[mark.arrives]))
     elif mark.kind == "syn":
-        yield from _arrow(colour, (x, y), (x + (other - x) * 0.18, y))
+        _arrow(axes, colour, (x, y), (x + (other - x) * 0.18, y))
     if mark.kind != "fold":
-        filled = light(colour) if mark.kind in ("done", "failed", "crossing") else "none"
-        style = f"fill:{filled};stroke:{light(colour)}"
-        yield f'<circle cx="{x}" cy="{y:.1f}" r="3.6" style="{style}"/>'
+        _dot(axes, colour, (x, y), filled=mark.kind in _FILLED)
     words = f"{mark.at * 1000:,.1f} ms\u2002{mark.words}"
     if mark.right:
-        yield _text(x + 14, y + 4, words, colour, "start")
+        _text(axes, (x + 14, y + 4), words, colour, "left")
     else:
-        yield _text(x - 14, y + 4, words, colour, "end")
+        _text(axes, (x - 14, y + 4), words, colour, "right")
 
 
-def _arrow(colour: str, start: tuple[float, float], tip: tuple[float, float]) -> Iterator[str]:
+def _arrow(axes: Axes, colour: str, start: Point, tip: Point) -> None:
     """A line with a head that points the way of the line."""
     (x0, y0), (x, y) = start, tip
     length = math.hypot(x - x0, y - y0)
     dx, dy = (x - x0) / length, (y - y0) / length
-    yield _line(colour, start, (x - dx * 6, y - dy * 6), 1.4)
-    corners = [(x, y), (x - 9 * dx - 3.5 * dy, y - 9 * dy + 3.5 * dx)]
+    _line(axes, colour, start, (x - dx * 6, y - dy * 6), 1.4)
+    corners = [tip, (x - 9 * dx - 3.5 * dy, y - 9 * dy + 3.5 * dx)]
     corners.append((x - 9 * dx + 3.5 * dy, y - 9 * dy - 3.5 * dx))
-    points = " ".join(f"{a:.1f},{b:.1f}" for a, b in corners)
-    yield f'<polygon points="{points}" style="fill:{light(colour)}"/>'
+    axes.add_patch(Polygon(corners, facecolor=light(colour), edgecolor="none"))
 
 
-def _tear(y: float) -> str:
+def _tear(axes: Axes, y: float) -> None:
     """A strip across both lines: time was left out."""
-    edges = (f"M{XS[0] - 14:.0f} {y + dy:.1f}H{XS[1] + 14:.0f}" for dy in (-3, 3))
-    words = _text(sum(XS) / 2, y - 7, "time left out", "faint", "middle", ' font-size="10"')
-    path = f'<path d="{"".join(edges)}" style="stroke:{light("faint")}" stroke-dasharray="5 4"/>'
-    return f"{path}\n{words}"
+    for dy in (-3, 3):
+        _line(axes, "faint", (XS[0] - 14, y + dy), (XS[1] + 14, y + dy), 1, (5, 4))
+    _text(axes, (sum(XS) / 2, y - 7), "time left out", "faint", "center", size=7.5)
 
 
 def _line(
-    colour: str, start: tuple[float, float], end: tuple[float, float], width: float, more: str = ""
-) -> str:
-    (x0, y0), (x, y) = start, end
-    ends = f'x1="{x0:.1f}" y1="{y0:.1f}" x2="{x:.1f}" y2="{y:.1f}"'
-    return f'<line {ends} style="stroke:{light(colour)}" stroke-width="{width}"{more}/>'
+    axes: Axes,
+    colour: str,
+    start: Point,
+    end: Point,
+    width: float,
+    dashes: tuple[float, float] | None = None,
+) -> None:
+    xs, ys = zip(start, end, strict=True)
+    line = Line2D(xs, ys, color=light(colour), linewidth=width / POINT)
+    if dashes is not None:
+        line.set_dashes(dashes)
+    axes.add_line(line)
 
 
-def _text(x: float, y: float, words: str, colour: str, anchor: str, more: str = "") -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
-    return f'<text {place} style="fill:{light(colour)}"{more}>{_escaped(words)}</text>'
+def _dot(axes: Axes, colour: str, centre: Point, *, filled: bool) -> None:
+    x, y = centre
+    fill = light(colour) if filled else "none"
+    size = 7.2 / POINT
+    axes.add_line(
+        Line2D([x], [y], marker="o", markersize=size, mfc=fill, mec=light(colour), zorder=3)
+    )
 
 
-def _escaped(text: str) -> str:
-    return html.escape(text)
+def _text(
+    axes: Axes,
+    base: Point,
+    words: str,
+    colour: str,
+    side: Literal["left", "center", "right"],
+    *,
+    size: float = 9.0,
+    weight: str = "normal",
+) -> None:
+    """Words whose line is at a point, which they begin at, are centred on or end at."""
+    axes.text(*base, words, color=light(colour), ha=side, va="baseline", size=size, weight=weight)

@@ -23,6 +23,7 @@ from simopen.figures._story import tell
 from simopen.figures._tables import Table, plain, tables
 from simopen.figures._words import duration
 from simopen.measure._records import Results, Trial
+from simopen.measure._summary import counts
 
 TITLE = "simopen: success and time to connect"
 MOST_RUNS = 12  # whose trials are drawn
@@ -108,9 +109,12 @@ def _ladders(sources: Sequence[Source]) -> Iterator[Callable[[], Picture]]:
 
 
 def chosen(trials: Sequence[Trial]) -> list[tuple[str, Trial]]:
-    """The best, the median and the worst of a run's trials; a failed one is the worst."""
+    """The best, the median and the worst of a run's trials; a failed one is the worst.
+
+    Of the failed ones it is the first to which the peer is known to have come, if there is any.
+    """
     timed = sorted((trial for trial in trials if trial.ok and trial.took is not None), key=_took)
-    failed = [trial for trial in trials if not trial.ok]
+    failed = sorted((trial for trial in trials if not trial.ok), key=counts, reverse=True)
     picked = [("best", timed[0]), ("median", timed[(len(timed) - 1) // 2])] if timed else []
     if failed:
         picked.append(("worst", failed[0]))
@@ -126,8 +130,8 @@ def _took(trial: Trial) -> float:
 def _ladder_of(results: Results, word: str, trial: Trial, name: str) -> Picture:
     story = tell(trial)
     title = f"The {word} trial: {_what(results, trial)}"
-    svg = _ladder.draw(story, ends(results), title)
-    return Picture(name, title, _LADDER + ("" if story.aligned else _UNALIGNED), svg)
+    words = _LADDER + ("" if story.aligned else _UNALIGNED)
+    return _ladder.draw(story, ends(results), title, words, name)
 
 
 def _what(results: Results, trial: Trial) -> str:
@@ -145,7 +149,7 @@ def _what(results: Results, trial: Trial) -> str:
         if skew is None
         else f"{ours if skew > 0 else theirs} began {duration(float(f'{abs(skew):.3g}'))} later"
     )
-    of = f"number {trial.number} of {len(results.trials)}"
+    of = f"number {trial.number} of {results.run.trials}" if trial.number else "an opening"
     return f"{ours} and {theirs}, {of}, {came}; {later}"
 
 
@@ -165,8 +169,7 @@ def write(report: Report, folder: Path) -> list[Path]:
     }
     for picture in report.pictures:
         contents[f"{picture.name}.svg"] = _on_paper(picture.svg).encode()
-        if picture.png is not None:
-            contents[f"{picture.name}.png"] = picture.png
+        contents[f"{picture.name}.png"] = picture.png
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     return [folder / name for name in contents]

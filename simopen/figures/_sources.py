@@ -17,6 +17,7 @@ from simopen.figures._batches import Batch
 from simopen.figures._grid import Cell, Environment
 from simopen.figures._words import clean
 from simopen.measure._records import ResultFileError, Results, Trial, decode_line, read_results
+from simopen.measure._summary import counts
 
 MEASURED = "measured"
 """The row of batches that are no grid's."""
@@ -124,6 +125,9 @@ def _measured(name: str, lines: list[str], notes: tuple[str, ...]) -> Source:
             notes += (f"the run of {clean(results.run.at)} has no end: it was killed, or goes on",)
         elif not results.end.finished:
             notes += (f"the run of {clean(results.run.at)} ended early: {clean(results.end.why)}",)
+        if alone := sum(not counts(trial) for trial in results.trials):
+            which = f"{count(alone, 'trial')} of the run of {clean(results.run.at)}"
+            notes += (f"in no rate, as the peer is not known to have been there: {which}",)
     return _of_runs(name, tuple(runs), notes)
 
 
@@ -144,9 +148,9 @@ def _about_run(results: Results) -> str:
 
 
 def _batches(source: str, results: Results) -> Iterable[Batch]:
-    """The trials of a run, by how far apart their starts were."""
+    """The trials of a run that count, by how far apart their starts were."""
     by_skew: dict[float | None, list[Trial]] = {}
-    for trial in results.trials:
+    for trial in filter(counts, results.trials):
         by_skew.setdefault(_meant(trial, results.run.skews), []).append(trial)
     rtt = round_trip(results)
     for skew, trials in sorted(by_skew.items(), key=lambda item: (item[0] is None, item[0] or 0)):

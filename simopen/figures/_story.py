@@ -5,7 +5,8 @@ that one of the sides is put later by that much; where the skew is unknown both 
 nothing is said of what crossed what. A SYN's arrival is no event of anybody's: it is drawn half the
 least round trip after it left, and whether it arrived is not known.
 
-Of many marks of a side the first and the last are kept, and a fold says what lay between.
+Of many marks of a side the first and the last are kept, and a fold says what lay between. Another
+one stands where events were not recorded, since there were too many.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Literal
 
 from simopen._report import count
 from simopen.figures._words import clean
-from simopen.measure._records import Moment, Side, Trial
+from simopen.measure._records import MOST_EVENTS, Moment, Side, Trial
 
 Kind = Literal["call", "syn", "note", "refusal", "crossing", "done", "failed", "fold"]
 
@@ -125,6 +126,9 @@ def _marks(side: Side, right: bool, begins: float, one_way: float | None) -> Ite
         if kind == "syn" and one_way is not None:
             mark = replace(mark, arrives=mark.at + one_way)
         yield mark
+    if words := _unrecorded(side):
+        last = max((event.at for event in side.events), default=0.0)
+        yield Mark(at=begins + min(last, LATEST), right=right, kind="fold", words=words)
     ended = begins + min(side.elapsed, LATEST)
     if side.ok:
         yield Mark(at=ended, right=right, kind="done", words="connected")
@@ -133,6 +137,14 @@ def _marks(side: Side, right: bool, begins: float, one_way: float | None) -> Ite
         yield Mark(
             at=ended, right=right, kind="failed", words=f"gave up: {why}" if why else "gave up"
         )
+
+
+def _unrecorded(side: Side) -> str:
+    """What to say of events that the record does not have; nothing where it has all."""
+    if len(side.events) < MOST_EVENTS and (side.events or not side.attempts):
+        return ""
+    more = side.attempts - sum(event.name == "punch.attempt" for event in side.events)
+    return f"… {count(more, 'more SYN')}, not recorded" if more > 0 else "… more, not recorded"
 
 
 def _lane(event: Moment, lanes: set[int]) -> str:

@@ -15,6 +15,7 @@ from simopen.figures._sources import Source, ends
 from simopen.figures._words import clean
 from simopen.measure._records import Results, Side
 from simopen.measure._statistics import percentile
+from simopen.measure._summary import counts
 
 _MARKUP = re.compile(r"([\\`*_\[\]<>|#~&])")
 _DASH = "–"  # noqa: RUF001  # the dash of tables
@@ -101,10 +102,14 @@ def _efforts(runs: Iterable[Results]) -> Table:
 
 
 def _sides(results: Results) -> list[tuple[str, list[Side]]]:
-    ours, theirs = ends(results)
+    ours, theirs = _names(results)
     told = [trial.theirs for trial in results.trials if trial.theirs is not None]
-    names = f"{ours} (with {theirs})", f"{theirs} (with {ours})"
-    return [(names[0], [trial.ours for trial in results.trials]), (names[1], told)]
+    return [(ours, [trial.ours for trial in results.trials]), (theirs, told)]
+
+
+def _names(results: Results) -> tuple[str, str]:
+    ours, theirs = ends(results)
+    return f"{ours} (with {theirs})", f"{theirs} (with {ours})"
 
 
 def _effort(sides: Sequence[Side]) -> tuple[str, ...]:
@@ -123,10 +128,11 @@ def _effort(sides: Sequence[Side]) -> tuple[str, ...]:
 def _failures(runs: Iterable[Results]) -> Table:
     causes: Counter[tuple[str, str]] = Counter()
     for results in runs:
-        for name, sides in _sides(results):
-            for side in sides:
-                if not side.ok:
-                    causes[name, clean(side.cause or side.error or "unknown")] += 1
+        for trial in results.trials:
+            more = "" if counts(trial) else " (not counted)"
+            for name, side in zip(_names(results), (trial.ours, trial.theirs), strict=True):
+                if side is not None and not side.ok:
+                    causes[name, clean(side.cause or side.error or "unknown") + more] += 1
     rows = tuple(
         (f"{name}: {cause}", f"{number:,}") for (name, cause), number in causes.most_common(40)
     )

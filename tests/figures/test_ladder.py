@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simopen.figures import _ladder
+from simopen.figures._canvas import Picture
 from simopen.figures._story import tell
 from simopen.measure._records import Moment, Side, Trial
 from tests.figures.makers import trial
@@ -38,65 +40,83 @@ trials = st.builds(
 )
 
 
+def picture(one: Trial, names: tuple[str, str] = ("alice", "bob")) -> Picture:
+    """A trial, drawn."""
+    return _ladder.draw(tell(one), names, "a trial", "in words", "trial-1")
+
+
 def drawn(one: Trial, names: tuple[str, str] = ("alice", "bob")) -> ET.Element:
-    """The picture, parsed."""
-    return ET.fromstring(_ladder.draw(tell(one), names, "a trial"))  # noqa: S314  # our own
+    """Its SVG, parsed."""
+    return ET.fromstring(picture(one, names).svg)  # noqa: S314  # our own
 
 
-def texts(picture: ET.Element) -> list[tuple[str, float, str]]:
-    """What is written, how far down, and on which side."""
-    return [
-        (each.text or "", float(each.attrib["y"]), each.attrib["text-anchor"])
-        for each in picture.iter(f"{SVG}text")
-    ]
+def texts(svg: ET.Element) -> list[tuple[str, float]]:
+    """What is written, and how far down."""
+    return [(each.text or "", float(each.attrib["y"])) for each in svg.iter(f"{SVG}text")]
 
 
 def test_time_goes_down() -> None:
     """What comes later stands lower, on both sides by the same measure."""
-    found = {words: y for words, y, _ in texts(drawn(trial(1)))}
+    found = dict(texts(drawn(trial(1))))
     assert found["0.0 ms\u2002call"] < found["50.0 ms\u2002call"]
     assert found["50.0 ms\u2002call"] < found["110.0 ms\u2002connected"]
 
 
 def test_every_syn_is_an_arrow_to_the_other_side() -> None:
-    """One head for each, which points down."""
-    heads = list(drawn(trial(1)).iter(f"{SVG}polygon"))
+    """One head for each, which points down, with its tip on the other side's line."""
+    corners = [
+        [float(number) for number in re.findall(r"-?[\d.]+", path.attrib["d"])]
+        for path in drawn(trial(1)).iter(f"{SVG}path")
+        if path.attrib["d"].rstrip().endswith("z") and path.attrib["d"].count("L") == 2
+    ]
+    heads = [list(zip(points[::2], points[1::2], strict=True)) for points in corners]
     assert len(heads) == 2
-    for head in heads:
-        (tip, *back) = [
-            tuple(map(float, each.split(","))) for each in head.attrib["points"].split()
-        ]
+    lines = [x / _ladder.POINT for x in _ladder.XS]
+    for tip, *back in heads:
         assert all(tip[1] > y - 3 for _, y in back)
-        assert tip[0] in _ladder.XS
+        assert min(abs(tip[0] - x) for x in lines) < 0.01
 
 
 def test_long_times_are_torn() -> None:
     """A second without an event is no ten screens."""
-    picture = drawn(trial(1, ok=False))
-    words = [words for words, _, _ in texts(picture)]
-    assert "time left out" in words
-    assert float(picture.attrib["height"]) < 1500
-    assert "time left out" not in [words for words, _, _ in texts(drawn(trial(1)))]
+    svg = drawn(trial(1, ok=False))
+    assert "time left out" in dict(texts(svg))
+    assert float(svg.attrib["height"].removesuffix("pt")) < 1200
+    assert "time left out" not in dict(texts(drawn(trial(1))))
 
 
 def test_names_are_no_markup() -> None:
     """A host may be called what it likes."""
-    words = [words for words, _, _ in texts(drawn(trial(1), ("<b>&\x00", '"bob"')))]
-    assert words[:2] == ["<b>&?", '"bob"']
+    assert {"<b>&?", '"bob" $x$'} <= set(dict(texts(drawn(trial(1), ("<b>&\x00", '"bob" $x$')))))
 
 
 def test_a_side_that_was_never_told_says_so() -> None:
     """Its line is there, and empty."""
     one = msgspec.structs.replace(trial(1), theirs=None)
-    assert "its side was never told" in [words for words, _, _ in texts(drawn(one))]
+    assert "its side was never told" in dict(texts(drawn(one)))
 
 
-@settings(max_examples=150, deadline=None)
+def test_both_forms() -> None:
+    """As SVG and as PNG, with the words that were given."""
+    one = picture(trial(1))
+    assert one.png.startswith(b"\x89PNG")
+    assert (one.name, one.title, one.words) == ("trial-1", "a trial", "in words")
+
+
+@settings(max_examples=300, deadline=None)
 @given(trials)
-def test_any_trial_is_drawn_in_bounded_size_and_legibly(one: Trial) -> None:
+def test_any_trial_has_a_bounded_and_legible_layout(one: Trial) -> None:
     """Whatever happened, texts of a side do not lie over each other and the picture ends."""
-    picture = drawn(one)
-    assert float(picture.attrib["height"]) < 8_000
-    for anchor in ("start", "end"):
-        heights = sorted(y for _, y, where in texts(picture) if where == anchor)
-        assert all(b - a > _ladder.LINE - 3 for a, b in pairwise(heights))
+    story = tell(one)
+    heights, _ = _ladder.layout(story)
+    assert max(heights.values()) < 8_000
+    for right in (False, True):
+        ys = sorted(heights[mark.at] for mark in story.marks if mark.right is right)
+        assert all(b - a > _ladder.LINE - 1e-6 for a, b in pairwise(ys))
+
+
+@settings(max_examples=5, deadline=None)
+@given(trials)
+def test_any_trial_is_drawn(one: Trial) -> None:
+    """In both forms."""
+    assert len(texts(drawn(one))) >= 2 + len(tell(one).marks)

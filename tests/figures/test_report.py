@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from simopen import figures
 from simopen.figures._page import inline
@@ -106,6 +107,9 @@ def test_best_median_and_worst() -> None:
     assert [one.number for _, one in chosen([*trials, failed])] == [2, 4, 5]
     assert [word for word, _ in chosen([failed])] == ["worst"]
     assert chosen([]) == []
+    alone = replace(failed, number=6, theirs=None)
+    assert [one.number for _, one in chosen([alone, failed])] == [5]
+    assert [one.number for _, one in chosen([alone])] == [6]
 
 
 def test_files(report: figures.Report, tmp_path: Path) -> None:
@@ -116,6 +120,8 @@ def test_files(report: figures.Report, tmp_path: Path) -> None:
     assert (tmp_path / "report.html").read_text() == report.html()
     assert {path.suffix for path in written} == {".html", ".md", ".svg", ".png"}
     markdown = (tmp_path / "report.md").read_text()
+    for picture in report.pictures:
+        assert (tmp_path / f"{picture.name}.png").read_bytes().startswith(b"\x89PNG")
     for name in re.findall(r"\]\(([^)]+\.svg)\)", markdown):
         assert '<rect width="100%" height="100%" fill="#ffffff"/>' in (tmp_path / name).read_text()
 

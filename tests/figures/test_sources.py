@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from simopen.figures._batches import together
 from simopen.figures._sources import MEASURED, Source, read, without_other_sides
@@ -32,6 +33,15 @@ def test_an_unknown_skew_is_a_batch_of_its_own() -> None:
     data = lines(records[:1]) + json.dumps(unknown).encode() + b"\n"
     (batch,) = read("a.jsonl", data).batches
     assert (batch.skew, batch.trials, batch.succeeded) == (None, 1, 0)
+
+
+def test_nobody_to_connect_to_is_no_failure() -> None:
+    """A trial to which the peer is not known to have come is in no rate, and in a note."""
+    alone = replace(trial(2, ok=False), theirs=None)
+    source = read("a.jsonl", lines([*measured(1)[:2], alone, *measured(1)[2:]]))
+    tally = together(source.batches)
+    assert (tally.trials, tally.succeeded) == (1, 1)
+    assert any("1 trial of the run of" in note for note in source.notes)
 
 
 def test_the_planned_skew_counts() -> None:

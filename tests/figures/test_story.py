@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from simopen.figures._story import FIRST, LAST, LATEST, Mark, tell
-from simopen.measure._records import Moment, Side, Trial
+from simopen.measure._records import MOST_EVENTS, Moment, Side, Trial
 from tests.figures.makers import RTT, trial
 
 
@@ -84,6 +84,29 @@ def test_many_events_are_folded() -> None:
     assert fold.words == "… 43 SYNs, 44 refusals"
     assert marks[FIRST] is fold
     assert marks[-1].words == "connected"
+
+
+@pytest.mark.parametrize(
+    ("events", "attempts", "words"),
+    [
+        (MOST_EVENTS, 1_500, "… 1,300 more SYNs, not recorded"),
+        (MOST_EVENTS, MOST_EVENTS, "… more, not recorded"),
+        (0, 3, "… 3 more SYNs, not recorded"),
+        (3, 3, None),
+        (0, 0, None),
+    ],
+)
+def test_events_that_were_not_recorded(events: int, attempts: int, words: str | None) -> None:
+    """It is said that there were some, after the last that was, and how many of them SYNs."""
+    moments = [Moment(number / 1000, "punch.attempt", 0) for number in range(events)]
+    one = lonely(*moments)
+    one = msgspec.structs.replace(one, ours=msgspec.structs.replace(one.ours, attempts=attempts))
+    said = [mark.words for mark in tell(one).marks]
+    assert said[-1] == "connected"
+    if words is None:
+        assert not any("not recorded" in each for each in said)
+    else:
+        assert said[-2] == words
 
 
 def test_events_of_another_version_are_named() -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from simopen.figures._series import panels
 from simopen.figures._sources import read
 from simopen.figures._tables import Table, tables
-from tests.figures.makers import cell, grid, lines, measured
+from tests.figures.makers import cell, grid, lines, measured, trial
 
 
 def of(name: str, data: bytes) -> list[Table]:
@@ -32,6 +34,14 @@ def test_a_run_has_efforts_and_failures() -> None:
         ("alice (with bob): silence", "2"),
         ("bob (with alice): silence", "2"),
     )
+
+
+def test_a_trial_that_does_not_count_is_no_failure() -> None:
+    """What came of it is there, and says so."""
+    run, one, end = measured(1)
+    alone = replace(trial(2, ok=False), theirs=None)
+    *_, failures = of("a.jsonl", lines([run, one, alone, end]))
+    assert failures.rows == (("alice (with bob): silence (not counted)", "1"),)
 
 
 def test_markdown() -> None:
