@@ -260,8 +260,10 @@ def _default_file() -> Path:
 
 
 def _bar() -> Progress:
+    """A bar on a terminal's standard error; nothing where that is none."""
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=Console(stderr=True))
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, disable=not console.is_terminal)
 
 
 def _tell_failure(error: Failure) -> None:

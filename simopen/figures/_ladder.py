@@ -28,12 +28,13 @@ INCH = 96.0
 POINT = INCH / 72  # of lines and letters
 WIDTH = 820.0
 XS = 290.0, 530.0  # the two hosts' lines
-HEAD = 54.0  # above the first moment
+HEAD = 92.0  # above the first moment
 FOOT = 26.0
 LINE = 17.0  # least between two texts of a side
 PER_ROUND_TRIP = 90.0
 LONGEST_GAP = 110.0  # between two moments; what is longer is torn
 TORN_GAP = 54.0  # to this
+LONGEST_TITLE = 125  # characters
 SMALLEST_UNIT = 0.001  # seconds: a shorter round trip is drawn as one of this
 
 _COLOURS = {
@@ -67,6 +68,7 @@ def draw(story: Story, names: tuple[str, str], title: str, words: str, name: str
         figure = Figure(figsize=(WIDTH / INCH, bottom / INCH))
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(bottom, 0), autoscale_on=False)
         axes.set_axis_off()
+        _text(axes, (12, 26), clean(title, LONGEST_TITLE), "ink", "left")
         _hosts(axes, story, names, bottom)
         for y in tears:
             _tear(axes, y)

@@ -111,7 +111,7 @@ def _ladders(sources: Sequence[Source]) -> Iterator[Callable[[], Picture]]:
 def chosen(trials: Sequence[Trial]) -> list[tuple[str, Trial]]:
     """The best, the median and the worst of a run's trials; a failed one is the worst.
 
-    Of the failed ones it is the first to which the peer is known to have come, if there is any.
+    Of the failed ones it is the first that counts, if there is any.
     """
     timed = sorted((trial for trial in trials if trial.ok and trial.took is not None), key=_took)
     failed = sorted((trial for trial in trials if not trial.ok), key=counts, reverse=True)

@@ -91,13 +91,19 @@ ROWS: dict[str, tuple[str, Label]] = {  # of the grid: title, what differs
 
 
 def panels(batches: Sequence[Batch]) -> list[Panel]:
-    """What is drawn, in the order of the files."""
+    """What is drawn, in the order of the files, and of one file in the order of `ROWS`."""
     rows: dict[tuple[str, str], list[Batch]] = {}
     for batch in batches:
         rows.setdefault(("" if batch.row == MEASURED else batch.source, batch.row), []).append(
             batch
         )
-    return [_panel(*key, found) for key, found in rows.items()][:MOST_PANELS]
+    sources = list(dict.fromkeys(source for source, _ in rows))
+    order = sorted(rows, key=lambda key: (sources.index(key[0]), _place(key[1])))
+    return [_panel(*key, rows[key]) for key in order[:MOST_PANELS]]
+
+
+def _place(row: str) -> int:
+    return [*ROWS, row].index(row)
 
 
 def _panel(source: str, row: str, batches: Sequence[Batch]) -> Panel:

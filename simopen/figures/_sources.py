@@ -127,7 +127,7 @@ def _measured(name: str, lines: list[str], notes: tuple[str, ...]) -> Source:
             notes += (f"the run of {clean(results.run.at)} ended early: {clean(results.end.why)}",)
         if alone := sum(not counts(trial) for trial in results.trials):
             which = f"{count(alone, 'trial')} of the run of {clean(results.run.at)}"
-            notes += (f"in no rate, as the peer is not known to have been there: {which}",)
+            notes += (f"in no rate, as the peer has told nothing of them: {which}",)
     return _of_runs(name, tuple(runs), notes)
 
 
@@ -169,8 +169,9 @@ def _batches(source: str, results: Results) -> Iterable[Batch]:
 
 
 def ends(results: Results) -> tuple[str, str]:
-    """The names of a run's two hosts."""
-    return clean(results.run.label, 24), clean(results.run.peer_label or "unknown", 24)
+    """The names of a run's two hosts, which may have the same."""
+    ours, theirs = clean(results.run.label, 24), clean(results.run.peer_label or "unknown", 24)
+    return ours, theirs if theirs != ours else clean(f"peer {theirs}", 24)
 
 
 def round_trip(results: Results) -> float | None:

@@ -55,6 +55,7 @@ from ._talk import DifferentParametersError, Hello, Outcome, Parameters, State, 
 from ._timetable import TALK, Timetable, run_name
 from ._trial import OPENING, Attempt, Introduced, Target, attempt
 
+AGAIN = 60.0  # seconds to wait for a peer that was there a moment ago
 MOST_ABSENT = 3  # trials in a row to which the peer has not come
 MOST_UNHEARD = 30  # trials in a row in which nothing was heard of it
 MOST_EVENTFUL = 20  # outcomes that are told with their events: a talk has no time for many more
@@ -158,7 +159,8 @@ class Runner:
         while len(self._openings) < max(1, plan.timetable.trials):
             again = f", opening {len(self._openings) + 1}" if self._openings else ""
             self._watch(0, f"waiting for the peer{again}")
-            call = await self._call(OPENING, plan.wait)
+            wait = min(plan.wait, AGAIN) if self._openings else plan.wait
+            call = await self._call(OPENING, wait)
             if isinstance(call.error, simopen.UsageError):
                 raise call.error
             if call.stream is not None and isinstance(plan.target, Introduced):
@@ -288,7 +290,9 @@ class Runner:
         if mine := self._mine.get(number):
             self._mine[number] = changed(mine, proven=talk.proven, round_trip=talk.round_trip)
         for told in talk.outcomes.values():
-            if told.number in self._mine:
+            # Of a stream that was cut it is said again; unless the peer has gone, which cut it.
+            cut = told.number == number and not talk.proven
+            if told.number in self._mine and not cut:
                 self._tell_trial(told.number, told)
                 del self._mine[told.number]
         if talk.state is not State.AGREED or talk.peer is None:

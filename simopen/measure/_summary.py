@@ -1,11 +1,11 @@
 """What all trials of a run show, as figures and as the table that both hosts print.
 
-Theory of operation. A trial counts where the peer is known to have been there: it was introduced, a
-stream was open, or the peer has told of the trial afterwards. What is left are trials to which
-nobody came, or of which nobody can say, as where two fixed endpoints have never connected, or the
-peer has gone in the middle: they are shown, with what they would make of the rate at worst, and are
-no failures to connect. A trial has succeeded if both sides held the stream
-and bytes crossed it both ways. A time is there where both clocks could be compared.
+Theory of operation. A trial counts if it is known what became of it: the peer has told of it, or it
+was introduced and we could not connect. What is left are trials to which nobody came, or of which
+nobody can say, as where two fixed endpoints have never connected, or the peer has gone in the
+middle: they are shown, with what they would make of the rate at worst, and are no failures to
+connect. A trial has succeeded if both sides held the stream and bytes crossed it both ways. A time
+is there where both clocks could be compared.
 
 All times are in seconds; the table has milliseconds.
 """
@@ -19,7 +19,7 @@ from statistics import median
 
 from simopen._report import count
 
-from ._records import Results, Side, Trial
+from ._records import Results, Run, Side, Trial
 from ._statistics import percentile, wilson
 
 PERCENTILES = (50, 90, 99, 100)
@@ -61,8 +61,7 @@ class Summary:
     Attributes:
         all: All trials that count.
         by_skew: The same for each difference of the starts.
-        not_counted: The diagnoses of trials and openings to which the peer is not known to have
-            come, and how often.
+        not_counted: The diagnoses of trials and openings that do not count, and how often.
         openings: Openings that failed; they count as trials, without a skew.
         syns: Attempts, refusals and refreshes of one side in one trial: the median and the most.
         paths: How the peer was reached, and how often.
@@ -81,8 +80,8 @@ class Summary:
 
 
 def counts(trial: Trial) -> bool:
-    """Whether the peer is known to have been there."""
-    return trial.theirs is not None or trial.ours.ok or trial.ours.rounds > 0
+    """Whether it is known what became of it, and that the peer was there."""
+    return trial.theirs is not None or (trial.ours.rounds > 0 and not trial.ours.ok)
 
 
 def failure(trial: Trial) -> str:
@@ -114,9 +113,15 @@ def summarise(results: Results) -> Summary:
         failures=Counter(failure(trial) for trial in counted if not trial.ok),
         nats={
             run.label: _nat(trial.ours for trial in counted),
-            run.peer_label or "the peer": _nat(trial.theirs for trial in counted),
+            _peer_of(run): _nat(trial.theirs for trial in counted),
         },
     )
+
+
+def _peer_of(run: Run) -> str:
+    """The peer's name; two hosts may have the same."""
+    name = run.peer_label or "the peer"
+    return name if name != run.label else f"{name} (the peer)"
 
 
 def _row(skew: float | None, trials: Sequence[Trial]) -> Row:
@@ -223,7 +228,7 @@ def _words(results: Results, summary: Summary) -> list[str]:
         lines.append(f"openings that failed, and count as trials: {summary.openings}")
     if summary.not_counted:
         seen = _counted(summary.not_counted)
-        lines.append(f"not counted, as the peer is not known to have been there: {seen}")
+        lines.append(f"not counted, as the peer has told nothing of them: {seen}")
         if run.mode == "direct":  # without a coordinator nobody can say
             most = row.trials + summary.not_counted.total()
             worst = f"{row.succeeded} of {most}, {100 * row.succeeded / most:.1f} %"

@@ -178,8 +178,7 @@ def test_nobody_comes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     told = capsys.readouterr()
     assert "success: 0 of 0, nothing is known" in told.out
     assert (
-        "not counted, as the peer is not known to have been there: peer not connecting (1)"
-        in told.out
+        "not counted, as the peer is not told nothing of them: peer not connecting (1)" in told.out
     )
     assert "had it been there each time, success: 0 of 1, 0.0 %" in told.out
     assert "could not connect" in told.err

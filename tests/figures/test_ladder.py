@@ -97,8 +97,9 @@ def test_a_side_that_was_never_told_says_so() -> None:
 
 
 def test_both_forms() -> None:
-    """As SVG and as PNG, with the words that were given."""
+    """As SVG and as PNG, with the title in the picture and the words beside it."""
     one = picture(trial(1))
+    assert ("a trial", 26 / _ladder.POINT) in texts(drawn(trial(1)))
     assert one.png.startswith(b"\x89PNG")
     assert (one.name, one.title, one.words) == ("trial-1", "a trial", "in words")
 

@@ -31,14 +31,14 @@ def test_several_runs_have_a_line_each() -> None:
 
 
 def test_a_row_of_the_grid_is_a_panel() -> None:
-    """Its lines are what differs in that row."""
+    """Its lines are what differs in that row; the rows have an order, whatever the file's."""
     data = grid(
         *(cell("loss", loss=loss) for loss in (0.01, 0.3)),
         *(cell("clean", rtt=rtt) for rtt in (0.002, 0.04)),
         *(cell("naive", naive=naive) for naive in (True, False)),
         cell("new"),
     )
-    loss, clean, naive, new = of(("g.jsonl", data))
+    clean, loss, naive, new = of(("g.jsonl", data))
     assert labels(loss) == ["loss 1 %", "loss 30 %"]
     assert labels(clean) == ["RTT 2 ms", "RTT 40 ms"]
     assert labels(naive) == ["naive loop, loss 0 %", "simopen, loss 0 %"]

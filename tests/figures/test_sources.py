@@ -36,7 +36,7 @@ def test_an_unknown_skew_is_a_batch_of_its_own() -> None:
 
 
 def test_nobody_to_connect_to_is_no_failure() -> None:
-    """A trial to which the peer is not known to have come is in no rate, and in a note."""
+    """A trial of which the peer has told nothing is in no rate, and in a note."""
     alone = replace(trial(2, ok=False), theirs=None)
     source = read("a.jsonl", lines([*measured(1)[:2], alone, *measured(1)[2:]]))
     tally = together(source.batches)
@@ -149,6 +149,12 @@ def test_names_are_fit_to_be_drawn() -> None:
     (batch,) = read("f", lines(measured(1, label="a\u202e" + "x" * 100))).batches
     assert batch.sites[0].isprintable()
     assert len(batch.sites[0]) <= 24
+
+
+def test_two_hosts_of_one_name_are_told_apart() -> None:
+    """As hosts often are that nobody has named."""
+    (batch,) = read("f", lines(measured(1, label="bob"))).batches
+    assert batch.sites == ("bob", "peer bob")
 
 
 def test_what_a_file_was_taken_on() -> None:

@@ -53,6 +53,7 @@ HALVES = {"alice": "0" * 32, "bob": "f" * 32}
 
 # What becomes of a call: FAILS though the peer was there; SILENT says nothing of that.
 CONNECTS, FAILS, SILENT, ABSENT, ONE_SIDED = "connects", "fails", "silent", "absent", "one-sided"
+CUT = "cut"  # after the first words of bob
 EVENTS = (Moment(0.0, "punch.attempt", 0),)
 Call = Callable[..., Awaitable[Attempt]]
 Script = Mapping[int, str]  # what becomes of a trial; those that are not in it connect
@@ -93,6 +94,16 @@ class Clock:
             event.set()
 
 
+class Deaf(StapledObjectStream[bytes]):
+    """Can be heard, and hears nothing."""
+
+    async def receive(self) -> bytes:
+        """In place of what has come."""
+        for _ in range(SETTLED):
+            await checkpoint()
+        raise anyio.EndOfStream
+
+
 class Network:
     """Stands in for the calls: two of the same number get the ends of one connection.
 
@@ -131,6 +142,8 @@ class Network:
             if fate == ONE_SIDED and side == "bob":
                 await end.aclose()
                 return await self._failed(began, FAILS)
+            if fate == CUT and side == "bob":
+                end = Deaf(end.send_stream, end.receive_stream)
             figures = Side(ok=True, elapsed=self.clock.now - began, rounds=1)
             return Attempt(began, figures, cast(PeerStream, end))
 
@@ -275,6 +288,20 @@ async def test_a_stream_that_only_one_side_held(monkeypatch: pytest.MonkeyPatch)
         assert trial.theirs is not None
         assert trial.theirs.ok is not held
         assert trial.took is None
+
+
+async def test_a_stream_that_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is no success, and a failure only when the peer is there to tell of it again."""
+    pair = Pair(Network({2: CUT}), monkeypatch)
+    await pair.run()
+    trial = pair.results("alice").trials[1]
+    assert (trial.ok, trial.ours.ok, counts(trial)) == (False, True, True)
+    assert trial.theirs is not None
+    assert trial.theirs.ok
+    pair = Pair(Network({2: CUT} | dict.fromkeys((3, 4, 5), SILENT)), monkeypatch)
+    await pair.run()
+    trial = pair.results("alice").trials[1]
+    assert (trial.ok, trial.ours.ok, counts(trial)) == (False, True, False)
 
 
 async def test_the_last_trial_fails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,12 +93,19 @@ def test_syns_paths_failures_and_nats() -> None:
         (replace(ABSENT, theirs=ABSENT.ours), True, "nobody came"),
         (replace(BAD, ours=replace(FAILED, rounds=0), theirs=None), False, "silence"),
         (ABSENT, False, "nobody came"),
+        (replace(BAD, ours=SIDE, theirs=None), False, "the stream carried nothing"),
     ],
 )
 def test_what_counts_as_a_failure(trial: Trial, counted: bool, why: str) -> None:  # noqa: FBT001
-    """Not that nobody came, as far as is known; the diagnosis is of the side that has one."""
+    """What is known to be one: not that nobody came, nor a stream from which the peer has gone."""
     assert counts(trial) is counted
     assert failure(trial) == why
+
+
+def test_two_hosts_of_one_name_are_told_apart() -> None:
+    """As hosts often are that nobody has named."""
+    run = replace(RUN, peer_label="alice")
+    assert set(summarise(Results(run, TRIALS, DONE)).nats) == {"alice", "alice (the peer)"}
 
 
 def test_an_opening_that_failed_counts() -> None:
@@ -113,7 +120,7 @@ def test_what_only_the_peer_could_say() -> None:
     run = replace(RUN, mode="direct")
     lines = table(Results(run, [GOOD, silent, replace(silent, number=4)], DONE)).splitlines()
     assert "success: 1 of 1, 100.0 % (95 % interval 20.7 to 100.0 %)" in lines
-    assert "not counted, as the peer is not known to have been there: silence (2)" in lines
+    assert "not counted, as the peer has told nothing of them: silence (2)" in lines
     assert "had it been there each time, success: 1 of 3, 33.3 %" in lines
 
 
@@ -138,7 +145,7 @@ def test_the_table() -> None:
     assert "reached by: IPv4 (2)" in lines
     assert "NAT of alice: mapping stable, port kept (2)" in lines
     assert "failures: silence (1)" in lines
-    words = "not counted, as the peer is not known to have been there: nobody came (1)"
+    words = "not counted, as the peer has told nothing of them: nobody came (1)"
     assert words in lines
     assert "had it been there" not in text  # nobody came: the coordinator knows
     assert "not finished" not in text
