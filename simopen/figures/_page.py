@@ -38,7 +38,7 @@ thead th, thead th:first-child { font-weight: 600; vertical-align: bottom; }
 """
 _OUTSIDE = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>", re.DOTALL)
 _IDS = re.compile(r'(\bid="|url\(#|href="#)')
-_SIZE = re.compile(r'(<svg\b[^>]*?) width="([\d.]+)(?:pt)?" height="[\d.]+(?:pt)?"')
+_SIZE = re.compile(r'(<svg\b[^>]*? width="[\d.]+pt") height="[\d.]+pt"')
 
 
 def page(
@@ -95,5 +95,5 @@ def _figure(picture: Picture) -> str:
 def inline(svg: str, name: str) -> str:
     """An SVG document as a part of a page: in its colours, and with ids of its own."""
     inner = _OUTSIDE.sub("", svg).strip()
-    inner = _SIZE.sub(r'\1 width="\2"', inner, count=1)
+    inner = _SIZE.sub(r"\1", inner, count=1)  # as high as its width asks for
     return themed(_IDS.sub(rf"\g<1>{name}-", inner))

@@ -81,6 +81,15 @@ def test_pictures_of_a_page_take_its_colours(report: figures.Report) -> None:
         assert "#1f2328" not in inline(picture.svg, picture.name)
 
 
+def test_pictures_of_a_page_are_as_large_as_their_files(report: figures.Report) -> None:
+    """Their letters too; where there is less room, width and height shrink together."""
+    for picture in report.pictures:
+        (width,) = re.findall(r'<svg[^>]* width="([\d.]+pt)" height=', picture.svg)
+        (head,) = re.findall(r"<svg[^>]*>", inline(picture.svg, picture.name))
+        assert f'width="{width}"' in head
+        assert "height=" not in head
+
+
 def test_no_text_of_a_file_becomes_markup() -> None:
     """Neither a host's name nor an event's, nor a grid's row."""
     record = lines(measured(9, label=HOSTILE)).replace(b"punch.half_open", b"<script>x()")
