@@ -57,7 +57,7 @@ bench: $(READY)  ## the benchmarks in short; results go to benchmarks/results/
 
 bench-full: $(READY)  ## the benchmarks with all their trials and the grid drawn; takes hours
 	$(BIN)/python -m benchmarks; met=$$?; \
-		$(BIN)/python -m benchmarks.heatmap && exit $$met
+		$(BIN)/simopen report benchmarks/results/grid.jsonl --out benchmarks/results/grid && exit $$met
 
 clean:  ## remove what make has made
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -4,7 +4,7 @@
 ``--rows`` only some of its rows, and then also those of `cells.ON_REQUEST`. All print a table of
 classes with what is asked of each (`benchmarks.verdicts`), and write ``results/grid.jsonl``, with
 ``quick-`` before the name of a short run and the rows' names behind it where there were any: the
-environment, then a line for each cell. ``python -m benchmarks.heatmap`` draws it. The first failure
+environment, then a line for each cell. ``simopen report`` draws it. The first failure
 of each cell but the naive loop's is printed packet by packet; a full run keeps it in
 ``grid-failures.txt``.
 
