@@ -117,7 +117,7 @@ def _effort(sides: Sequence[Side]) -> tuple[str, ...]:
     mappings = Counter(side.mapping for side in sides)
     return (
         f"{len(sides):,}",
-        f"{percentile(syns, 50):g}",
+        f"{percentile(syns, 50):,g}",
         f"{max(syns):,}",
         f"{sum(side.refusals for side in sides):,}",
         f"{sum(side.refreshes for side in sides):,}",
