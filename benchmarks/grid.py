@@ -43,7 +43,7 @@ from benchmarks.display import progress_bar
 from benchmarks.puncher import Outcome, Trial
 from benchmarks.verdicts import aid_table, judge, judgement, table
 from simopen import lab
-from simopen.lab.capture import ladder, pcapng, picture
+from simopen.capture import ladder, pcapng, picture
 
 FIRST_PORT, LAST_PORT = 10_000, 30_000  # below ip_local_port_range
 LEAD = 0.05  # seconds from the order to the first start

@@ -35,8 +35,8 @@ from benchmarks.common import environment, write_lines
 from benchmarks.display import progress_bar, table
 from benchmarks.statistics import percentile
 from simopen import lab
-from simopen.lab.capture.packets import Flags, Segment, parse
-from simopen.lab.capture.pcapng import Direction
+from simopen.capture.packets import Flags, Segment, parse
+from simopen.capture.pcapng import Direction
 
 LATENCY = 0.010  # seconds one way
 PORT = 40_000

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 
-from simopen.lab.capture.pcapng import (
+from simopen.capture.pcapng import (
     CaptureError,
     Direction,
     Interface,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from simopen.lab.capture.packets import Segment, parse
+from simopen.capture.packets import Segment, parse
 from tests.lab.wire.packetry import icmp_error, tcp, udp
 
 LONGEST = 128

@@ -23,13 +23,14 @@ MAY_KNOW = {
     "rendezvous.protocol": {"rendezvous.protocol"},
     "rendezvous": {"rendezvous", "rendezvous.protocol", "net", "punch", "common"},
     "security": {"security"},
-    "lab": {"lab"},
+    "capture": {"capture"},
+    "lab": {"lab", "capture"},
     "door": {"door", "rendezvous", "rendezvous.protocol", "security", "net", "punch", "common"},
     "measure": {"measure", "door", "common"},
     "figures": {"figures", "measure", "common"},
     "doctor": {"doctor", "rendezvous", "rendezvous.protocol", "net", "punch", "common"},
     "cli": {
-        *("cli", "door", "rendezvous", "rendezvous.protocol", "lab"),
+        *("cli", "door", "rendezvous", "rendezvous.protocol", "lab", "capture"),
         *("measure", "figures", "common"),
         "doctor",
     },
@@ -42,8 +43,9 @@ PURE_IMPORTS = {
     "rendezvous.protocol": LANGUAGE | {"base64", "functools", "ipaddress", "msgspec", "struct"},
 }
 
-# What is pure inside the lab draws chance from a source it is given, or from a seed.
-PURE_LAB = ("simopen.lab.wire", "simopen.lab.capture", "simopen.lab.nat", "simopen.lab._planning")
+# Captures, and what is pure inside the lab: that draws chance from a source it is given, or from a
+# seed.
+PURE_LAB = ("simopen.lab.wire", "simopen.capture", "simopen.lab.nat", "simopen.lab._planning")
 WORLDLY = {"anyio", "asyncio", "os", "select", "subprocess", "threading", "time"}
 
 # What is pure in the instrument: all but what runs the trials and looks at this host.

@@ -26,11 +26,11 @@ from anyio.streams.text import TextReceiveStream
 from rich.console import Console
 
 from simopen import Invite, lab
+from simopen.capture import picture
 from simopen.cli import _demo_words as words
 from simopen.cli import _exit
 from simopen.cli._connect import fastest_loop
 from simopen.cli._demo_times import read_times
-from simopen.lab.capture import picture
 
 HOSTS = ("a", "b")
 COORDINATOR = "coordinator"

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from simopen.lab.capture.conversation import Conversation
-from simopen.lab.capture.ladder import Step, conversations, steps
-from simopen.lab.capture.pcapng import Record
+from simopen.capture.conversation import Conversation
+from simopen.capture.ladder import Step, conversations, steps
+from simopen.capture.pcapng import Record
 
 NS_PER_S = 1_000_000_000
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from simopen import lab
 from simopen._report import count, format_seconds
+from simopen.capture import ladder
 from simopen.cli._demo_times import Times, bound
-from simopen.lab.capture import ladder
 
 LEAST_WAIT = 0.001  # seconds; a shorter wait is not told
 

@@ -14,9 +14,9 @@ from rich.tree import Tree
 
 from simopen import UsageError, lab
 from simopen._report import count
+from simopen.capture import ladder, pcapng, picture, svg
 from simopen.cli import _exit
 from simopen.cli._display import write_line
-from simopen.lab.capture import ladder, pcapng, picture, svg
 
 _ENDLESS = 10_000  # columns: only a terminal's lines have an end
 

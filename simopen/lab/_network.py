@@ -20,13 +20,13 @@ import anyio
 import anyio.to_thread
 import msgspec
 
+from simopen.capture import pcapng
 from simopen.lab._host import Host
 from simopen.lab._plan import Plan, SitePlan
 from simopen.lab._planning import plan as make_plan
 from simopen.lab._protocol import Access, Traffic
 from simopen.lab._supervision import Supervisor
 from simopen.lab._topologies import load
-from simopen.lab.capture import pcapng
 from simopen.lab.topology import (
     DEFAULT_CAPACITY,
     DEFAULT_MTU_BYTES,

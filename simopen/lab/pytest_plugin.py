@@ -27,10 +27,10 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from simopen.capture import ladder, pcapng, picture
 from simopen.lab._available import why_unavailable
 from simopen.lab._host import Host
 from simopen.lab._network import Network, network
-from simopen.lab.capture import ladder, pcapng, picture
 from simopen.lab.topology import Declared, Link, Site
 
 DEFAULT_GATEWAYS = ("open", "home-router", "home-router-rst", "carrier-grade", "symmetric")

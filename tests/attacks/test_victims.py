@@ -13,9 +13,9 @@ import pytest
 
 import simopen
 from simopen import lab
-from simopen.lab.capture import packets
-from simopen.lab.capture.packets import Flags, Segment
-from simopen.lab.capture.pcapng import Direction
+from simopen.capture import packets
+from simopen.capture.packets import Flags, Segment
+from simopen.capture.pcapng import Direction
 from tests.rendezvous.coordinators import Guest, Peer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.lab, pytest.mark.usefixtures("require_lab")]

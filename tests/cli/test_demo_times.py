@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from simopen.capture.packets import Endpoint, Flags
+from simopen.capture.pcapng import Record
 from simopen.cli._demo_times import bound, read_times
-from simopen.lab.capture.packets import Endpoint, Flags
-from simopen.lab.capture.pcapng import Record
-from tests.lab.capture.makers import IN, OUT, trip
+from tests.capture.makers import IN, OUT, trip
 
 HOSTS = {
     "a": Endpoint("10.77.0.1", 40000),

@@ -15,10 +15,10 @@ import pytest
 
 import simopen
 from simopen import Endpoint, doctor, lab
+from simopen.capture import ladder
+from simopen.capture.pcapng import Record
 from simopen.doctor import Answer, Remote, _probe
 from simopen.doctor._probe import MOST_SYNS, knock, probe
-from simopen.lab.capture import ladder
-from simopen.lab.capture.pcapng import Record
 from simopen.net._addresses import resolve
 from tests.helpers import free_port, no_socket_left, silent_endpoint
 

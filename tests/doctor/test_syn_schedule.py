@@ -9,8 +9,8 @@ import anyio
 import pytest
 
 from simopen import lab
+from simopen.capture import ladder
 from simopen.doctor import SynSchedule, syn_schedule
-from simopen.lab.capture import ladder
 
 SETTINGS = Path("/proc/sys/net/ipv4")
 

@@ -16,7 +16,7 @@ import anyio
 import pytest
 
 from simopen import lab
-from simopen.lab.capture import ladder
+from simopen.capture import ladder
 from tests.helpers import PEER
 
 pytestmark = [pytest.mark.anyio, pytest.mark.lab, pytest.mark.usefixtures("require_lab")]

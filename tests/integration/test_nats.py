@@ -22,7 +22,7 @@ import pytest
 
 import simopen
 from simopen import lab
-from simopen.lab.capture import ladder
+from simopen.capture import ladder
 
 pytestmark = [pytest.mark.anyio, pytest.mark.lab, pytest.mark.usefixtures("require_lab")]
 

@@ -16,8 +16,8 @@ import anyio
 import pytest
 
 from simopen import lab
-from simopen.lab.capture import pcapng
-from simopen.lab.capture.pcapng import Direction
+from simopen.capture import pcapng
+from simopen.capture.pcapng import Direction
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("require_lab")]
 

@@ -20,8 +20,8 @@ import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from simopen import lab
+from simopen.capture import ladder, picture
 from simopen.lab._available import supervisor_environment
-from simopen.lab.capture import ladder, picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simopen.lab.capture.pcapng import Direction
+from simopen.capture.pcapng import Direction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

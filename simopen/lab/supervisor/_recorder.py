@@ -11,7 +11,7 @@ import time
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
-from simopen.lab.capture import pcapng
+from simopen.capture import pcapng
 
 _BATCH_BLOCKS = 512  # about 100 KB
 

@@ -28,8 +28,8 @@ import random
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from simopen.capture.pcapng import Direction
 from simopen.lab._plan import HostPlan, Plan, SitePlan
-from simopen.lab.capture.pcapng import Direction
 from simopen.lab.nat import Firewall, Nat
 from simopen.lab.topology import Link
 from simopen.lab.wire.gateway import GatewayModel

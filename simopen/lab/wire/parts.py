@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-from simopen.lab.capture.pcapng import Direction
+from simopen.capture.pcapng import Direction
 from simopen.lab.wire.gateway import Emission, GatewayModel
 from simopen.lab.wire.link import LinkModel
 from simopen.lab.wire.recognition import Recognition

@@ -6,7 +6,7 @@ import ipaddress
 import socket
 import struct
 
-from simopen.lab.capture.packets import Endpoint, Flags
+from simopen.capture.packets import Endpoint, Flags
 
 _HOPS = 64
 _CHECKSUM_AT = {

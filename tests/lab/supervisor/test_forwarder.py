@@ -9,9 +9,9 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from simopen.capture import pcapng
 from simopen.lab import Link, Site, Topology
 from simopen.lab._planning import plan
-from simopen.lab.capture import pcapng
 from simopen.lab.supervisor._forwarder import Forwarder
 from simopen.lab.supervisor._recorder import Recorder
 from simopen.lab.wire.fabric import Fabric

@@ -18,9 +18,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from simopen.capture.packets import Endpoint, Flags, Segment, Unreachable, parse
 from simopen.lab import LabUnavailable
 from simopen.lab._available import supervisor_environment
-from simopen.lab.capture.packets import Endpoint, Flags, Segment, Unreachable, parse
 from simopen.lab.nat import KernelAnswer, KernelFirewall, KernelNat, Masquerade
 from simopen.lab.supervisor import _router
 from tests.lab.supervisor.datagrams import hops_of, icmp, is_intact, tcp, udp

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from simopen.capture.pcapng import Direction
 from simopen.lab import (
     Hairpinning,
     HostSpec,
@@ -18,7 +19,6 @@ from simopen.lab import (
     Unsolicited,
 )
 from simopen.lab._planning import plan
-from simopen.lab.capture.pcapng import Direction
 from simopen.lab.wire.fabric import Fabric
 from tests.lab.wire.packetry import Endpoint, see, tcp, udp
 

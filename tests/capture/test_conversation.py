@@ -7,11 +7,11 @@ from itertools import chain
 
 from hypothesis import given
 
-from simopen.lab.capture.conversation import Conversation, Party, group
-from simopen.lab.capture.journey import journeys
-from simopen.lab.capture.packets import Endpoint, Flags
-from simopen.lab.capture.pcapng import Record
-from tests.lab.capture.makers import (
+from simopen.capture.conversation import Conversation, Party, group
+from simopen.capture.journey import journeys
+from simopen.capture.packets import Endpoint, Flags
+from simopen.capture.pcapng import Record
+from tests.capture.makers import (
     ALICE,
     BOB,
     CAROL,

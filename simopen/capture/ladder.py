@@ -27,10 +27,10 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from simopen.lab.capture.conversation import Conversation, Message, Party, group
-from simopen.lab.capture.journey import Sighting, journeys
-from simopen.lab.capture.packets import Flags, Segment
-from simopen.lab.capture.pcapng import Direction, Record
+from simopen.capture.conversation import Conversation, Message, Party, group
+from simopen.capture.journey import Sighting, journeys
+from simopen.capture.packets import Flags, Segment
+from simopen.capture.pcapng import Direction, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simopen.lab.capture.pcapng import Direction
+from simopen.capture.pcapng import Direction
 
 if TYPE_CHECKING:
-    from simopen.lab.capture.folding import Fold
-    from simopen.lab.capture.ladder import Step
+    from simopen.capture.folding import Fold
+    from simopen.capture.ladder import Step
 
 _MS_PER_S = 1_000
 _NAME_COLUMNS = 8  # of a host's name in a sentence

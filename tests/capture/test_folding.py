@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simopen.lab.capture.folding import Fold, fold
-from simopen.lab.capture.ladder import UNREACHABLE, Step
+from simopen.capture.folding import Fold, fold
+from simopen.capture.ladder import UNREACHABLE, Step
 
 
 def _conversation(*packets: tuple[str, str, int]) -> list[Step]:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from simopen.lab.capture import ladder
-from simopen.lab.capture.columns import MAX_COLUMNS, Column, columns
-from simopen.lab.capture.ladder import Step
-from simopen.lab.capture.packets import Endpoint, Flags
-from simopen.lab.capture.pcapng import Record
-from tests.lab.capture.makers import (
+from simopen.capture import ladder
+from simopen.capture.columns import MAX_COLUMNS, Column, columns
+from simopen.capture.ladder import Step
+from simopen.capture.packets import Endpoint, Flags
+from simopen.capture.pcapng import Record
+from tests.capture.makers import (
     ALICE,
     HAIRPIN,
     HOME,

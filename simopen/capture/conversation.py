@@ -20,12 +20,12 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from simopen.lab.capture.packets import Endpoint
+from simopen.capture.packets import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from simopen.lab.capture.journey import Journey
+    from simopen.capture.journey import Journey
 
 
 class Party(NamedTuple):

@@ -12,11 +12,11 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given
 
-from simopen.lab.capture import ladder, svg
-from simopen.lab.capture.conversation import Conversation
-from simopen.lab.capture.packets import Flags
-from simopen.lab.capture.pcapng import Record
-from tests.lab.capture.makers import (
+from simopen.capture import ladder, svg
+from simopen.capture.conversation import Conversation
+from simopen.capture.packets import Flags
+from simopen.capture.pcapng import Record
+from tests.capture.makers import (
     ALICE,
     BOB,
     HOME,

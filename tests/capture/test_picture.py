@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simopen.lab.capture import ladder, picture
-from simopen.lab.capture.ladder import Step, crossings
-from simopen.lab.capture.pcapng import Record
-from tests.lab.capture.makers import captures, flight, punching, through_nats, trip
+from simopen.capture import ladder, picture
+from simopen.capture.ladder import Step, crossings
+from simopen.capture.pcapng import Record
+from tests.capture.makers import captures, flight, punching, through_nats, trip
 
 _CROSSING = [
     Step(0.000, 0.010, "a", "SYN", packet_id=0),

@@ -21,13 +21,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from simopen.lab.capture.packets import Endpoint, Packet, Unreachable, parse
-from simopen.lab.capture.pcapng import Direction
+from simopen.capture.packets import Endpoint, Packet, Unreachable, parse
+from simopen.capture.pcapng import Direction
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from simopen.lab.capture.pcapng import Record
+    from simopen.capture.pcapng import Record
 
 
 class Sighting(NamedTuple):

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simopen.lab.capture.packets import Endpoint, Flags, Segment, Unreachable, parse
-from tests.lab.capture.makers import raw, unreachable
+from simopen.capture.packets import Endpoint, Flags, Segment, Unreachable, parse
+from tests.capture.makers import raw, unreachable
 
 _U16, _U32 = st.integers(0, 2**16 - 1), st.integers(0, 2**32 - 1)
 

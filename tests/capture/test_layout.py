@@ -8,13 +8,13 @@ from itertools import chain, pairwise
 import pytest
 from hypothesis import given
 
-from simopen.lab.capture import ladder
-from simopen.lab.capture.folding import Fold, fold
-from simopen.lab.capture.ladder import Step
-from simopen.lab.capture.layout import MAX_ITEMS, Layout, lay_out
-from simopen.lab.capture.packets import Endpoint, Flags
-from simopen.lab.capture.pcapng import Record
-from tests.lab.capture.makers import (
+from simopen.capture import ladder
+from simopen.capture.folding import Fold, fold
+from simopen.capture.ladder import Step
+from simopen.capture.layout import MAX_ITEMS, Layout, lay_out
+from simopen.capture.packets import Endpoint, Flags
+from simopen.capture.pcapng import Record
+from tests.capture.makers import (
     HOME,
     captures,
     flight,

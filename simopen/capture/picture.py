@@ -23,9 +23,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
-from simopen.lab.capture.folding import Fold, fold
-from simopen.lab.capture.ladder import Step, crossings, sides
-from simopen.lab.capture.words import TIMES, clip, label, tell, whereabouts
+from simopen.capture.folding import Fold, fold
+from simopen.capture.ladder import Step, crossings, sides
+from simopen.capture.words import TIMES, clip, label, tell, whereabouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

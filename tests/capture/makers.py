@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 from hypothesis import strategies as st
 
-from simopen.lab.capture.packets import Endpoint, Flags, Segment
-from simopen.lab.capture.pcapng import Direction, Record
+from simopen.capture.packets import Endpoint, Flags, Segment
+from simopen.capture.pcapng import Direction, Record
 
 
 def raw(segment: Segment) -> bytes:

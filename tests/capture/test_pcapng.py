@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simopen.lab.capture import pcapng
-from simopen.lab.capture.packets import Endpoint, Flags, Segment
-from simopen.lab.capture.pcapng import CaptureError, Direction, Interface
-from tests.lab.capture.makers import raw
+from simopen.capture import pcapng
+from simopen.capture.packets import Endpoint, Flags, Segment
+from simopen.capture.pcapng import CaptureError, Direction, Interface
+from tests.capture.makers import raw
 
 _HEADER = pcapng.header([Interface("a"), Interface("b", gateway=True)])
 _BLOCK = pcapng.packet_block(0, Direction.OUTBOUND, 1, 2, b"packet")

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
-from simopen.lab.capture.journey import Journey, journeys
-from simopen.lab.capture.packets import Endpoint, Flags
-from simopen.lab.capture.pcapng import Direction, Record
-from tests.lab.capture.makers import (
+from simopen.capture.journey import Journey, journeys
+from simopen.capture.packets import Endpoint, Flags
+from simopen.capture.pcapng import Direction, Record
+from tests.capture.makers import (
     ALICE,
     BOB,
     HOME,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from simopen.lab.capture.ladder import UNREACHABLE, Step, crossings
+from simopen.capture.ladder import UNREACHABLE, Step, crossings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

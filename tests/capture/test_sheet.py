@@ -7,7 +7,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simopen.lab.capture.sheet import BAND, SIZES, Box, Sheet, Text, beside, room_for
+from simopen.capture.sheet import BAND, SIZES, Box, Sheet, Text, beside, room_for
 
 _WORDS = st.text("abc", min_size=1, max_size=12)
 _TEXTS = st.builds(

@@ -18,18 +18,18 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from simopen.lab.capture.columns import Column, columns
-from simopen.lab.capture.folding import Fold, fold
-from simopen.lab.capture.ladder import UNREACHABLE, Step, crossings
-from simopen.lab.capture.pcapng import Direction
-from simopen.lab.capture.sheet import SIZES, Sheet, Text, beside, room_for
-from simopen.lab.capture.words import clip, duration, label, tell
+from simopen.capture.columns import Column, columns
+from simopen.capture.folding import Fold, fold
+from simopen.capture.ladder import UNREACHABLE, Step, crossings
+from simopen.capture.pcapng import Direction
+from simopen.capture.sheet import SIZES, Sheet, Text, beside, room_for
+from simopen.capture.words import clip, duration, label, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from simopen.lab.capture.journey import Sighting
-    from simopen.lab.capture.packets import Endpoint
+    from simopen.capture.journey import Sighting
+    from simopen.capture.packets import Endpoint
 
 MAX_ITEMS = 40
 """Packets and folds drawn; of a longer conversation the middle is folded."""

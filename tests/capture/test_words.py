@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from simopen.lab.capture import words
-from simopen.lab.capture.folding import Fold
-from simopen.lab.capture.ladder import Step, steps
-from tests.lab.capture.makers import NESTED, flight, through_nats, trip
+from simopen.capture import words
+from simopen.capture.folding import Fold
+from simopen.capture.ladder import Step, steps
+from tests.capture.makers import NESTED, flight, through_nats, trip
 
 _SYN = Step(0, None, "a", "SYN")
 _RST = Step(1, 2, "b", "RST", packet_id=1)

@@ -18,17 +18,17 @@ from math import hypot
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from simopen.lab.capture import ladder
-from simopen.lab.capture.layout import HEAD, Layout, Line, Point, lay_out
-from simopen.lab.capture.sheet import BAND, CENTRE, SIZES, Text
-from simopen.lab.capture.words import label
+from simopen.capture import ladder
+from simopen.capture.layout import HEAD, Layout, Line, Point, lay_out
+from simopen.capture.sheet import BAND, CENTRE, SIZES, Text
+from simopen.capture.words import label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from simopen.lab.capture.conversation import Conversation
-    from simopen.lab.capture.ladder import Step
-    from simopen.lab.capture.pcapng import Record
+    from simopen.capture.conversation import Conversation
+    from simopen.capture.ladder import Step
+    from simopen.capture.pcapng import Record
 
 _BAR = 10.0  # width of a gateway
 _ARROW = 9.0, 3.5  # length of an arrowhead, and half its width

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from simopen.lab.capture.ladder import sides
-from simopen.lab.capture.pcapng import Direction
+from simopen.capture.ladder import sides
+from simopen.capture.pcapng import Direction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from simopen.lab.capture.journey import Sighting
-    from simopen.lab.capture.ladder import Step
-    from simopen.lab.capture.packets import Endpoint
+    from simopen.capture.journey import Sighting
+    from simopen.capture.ladder import Step
+    from simopen.capture.packets import Endpoint
 
 MAX_COLUMNS = 8
 """Parties and gateways drawn; of more gateways the first seen are."""

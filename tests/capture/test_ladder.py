@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simopen.lab.capture import ladder
-from simopen.lab.capture.ladder import Step
-from simopen.lab.capture.packets import Flags
-from simopen.lab.capture.pcapng import Direction, Record
-from tests.lab.capture.makers import captures, journey, punching
+from simopen.capture import ladder
+from simopen.capture.ladder import Step
+from simopen.capture.packets import Flags
+from simopen.capture.pcapng import Direction, Record
+from tests.capture.makers import captures, journey, punching
 
 SYN, ACK, RST, FIN = Flags.SYN, Flags.ACK, Flags.RST, Flags.FIN
 
