@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from .rendezvous._server import Coordinator
     from .rendezvous._tls_files import CertificateFiles
     from .rendezvous.protocol import CoordinatorLimits
+    from .trace import HandshakeKind, HandshakeTrace, TraceStep
 
 __all__ = [
     "AuthenticationError",
@@ -77,6 +78,8 @@ __all__ = [
     "Diagnosis",
     "Endpoint",
     "Event",
+    "HandshakeKind",
+    "HandshakeTrace",
     "Invite",
     "JsonLinesTrace",
     "LocalBindError",
@@ -117,6 +120,7 @@ __all__ = [
     "SecretLike",
     "SelfConnectionError",
     "SimopenError",
+    "TraceStep",
     "UsageError",
     "WrongSecretError",
     "__version__",
@@ -127,21 +131,24 @@ __all__ = [
     "secure_stream",
 ]
 
-# The coordinator's names, by their modules: most programs are clients, and with its log it takes
-# as long to import as all the rest.
-_SERVER = {
+# The coordinator's names and the trace's, by their modules: most programs are clients, and trace
+# nothing; the coordinator with its log takes as long to import as all the rest.
+_LATER = {
     "CertificateFiles": "simopen.rendezvous._tls_files",
     "Coordinator": "simopen.rendezvous._server",
     "CoordinatorLimits": "simopen.rendezvous.protocol",
+    "HandshakeKind": "simopen.trace",
+    "HandshakeTrace": "simopen.trace",
+    "TraceStep": "simopen.trace",
 }
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - typing sees the imports above
-    if name not in _SERVER:
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = found = getattr(import_module(_SERVER[name]), name)
+    globals()[name] = found = getattr(import_module(_LATER[name]), name)
     return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_SERVER})
+    return sorted({*globals(), *_LATER})

@@ -6,7 +6,7 @@ import socket
 import time
 import warnings
 from dataclasses import dataclass, field, fields
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 import anyio
 from anyio.abc import ByteStream, ByteStreamConnectable
@@ -16,12 +16,18 @@ from ._endpoints import Candidate, EndpointsLike, literal_address, parse_endpoin
 from ._errors import UsageError
 from ._events import OnEvent
 from ._securing import secure
-from ._telemetry import Telemetry
+from ._traced import Traced
 from .net._stream import PeerStream
 from .punch import PunchOptions
 from .rendezvous._url import Rendezvous
 from .security._errors import SecretError
 from .security._secret import Invite, Secret, SecretLike, check_secret, hold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._events import Event
+    from .trace import HandshakeTrace
 
 _DEFAULTS = PunchOptions()
 
@@ -35,6 +41,7 @@ async def connect_peer(
     timeout: float | None = None,  # noqa: ASYNC109 - ends in a diagnosis
     on_event: OnEvent | None = None,
     options: PunchOptions | None = None,
+    trace: bool | HandshakeTrace = False,
 ) -> PeerStream: ...
 
 
@@ -48,6 +55,7 @@ async def connect_peer(
     timeout: float | None = None,  # noqa: ASYNC109 - ends in a diagnosis
     on_event: OnEvent | None = None,
     options: PunchOptions | None = None,
+    trace: bool | HandshakeTrace = False,
 ) -> PeerStream: ...
 
 
@@ -61,6 +69,7 @@ async def connect_peer(  # noqa: PLR0913 - the whole product in one line
     timeout: float | None = None,  # noqa: ASYNC109 - ends in a diagnosis
     on_event: OnEvent | None = None,
     options: PunchOptions | None = None,
+    trace: bool | HandshakeTrace = False,
 ) -> PeerStream:
     """Connect to a peer that connects to us at the same time; nobody listens.
 
@@ -118,6 +127,9 @@ async def connect_peer(  # noqa: PLR0913 - the whole product in one line
         on_event: Called with every :class:`simopen.Event`, inline; an exception in it ends the
             call and propagates.
         options: The engine's numbers; the defaults are measured.
+        trace: Whether to record the handshake, packet by packet where the process may see packets
+            (``CAP_NET_RAW``): True for a trace that will be ``stream.trace``, or a
+            :class:`HandshakeTrace`, which is filled when the call fails as well.
 
     Returns:
         The connected stream; ``stream.report`` says how it was opened.
@@ -147,23 +159,26 @@ async def connect_peer(  # noqa: PLR0913 - the whole product in one line
             raise TypeError("give remote and local, or rendezvous, room and secret")
         if room is not None:
             raise TypeError("a room is at a rendezvous: give that, or leave the room out")
-        call = _direct_call(remote, local, timeout, on_event, options, began)
-        return await call.stream(_checked(secret))
+        with Traced(trace, on_event) as traced:
+            call = _direct_call(remote, local, timeout, traced.announce, options, began)
+            return traced.stream(await call.stream(_checked(secret)))
     if remote is not None:
         raise TypeError("remote and rendezvous exclude each other: a coordinator finds the peer")
     secret = _checked(secret)
     from ._meeting import Meeting  # noqa: PLC0415 - direct calls do without all of its rooms
 
-    return await Meeting(
-        rendezvous if isinstance(rendezvous, Rendezvous) else Rendezvous(rendezvous),
-        room=_room(room, secret),
-        secret=_wanted(secret, options),
-        local=None if local is None else _own_ends(local),
-        began=began,
-        timeout=_checked_timeout(timeout),
-        options=options,
-        announce=Telemetry(on_event),
-    ).run()
+    with Traced(trace, on_event) as traced:
+        meeting = Meeting(
+            rendezvous if isinstance(rendezvous, Rendezvous) else Rendezvous(rendezvous),
+            room=_room(room, secret),
+            secret=_wanted(secret, options),
+            local=None if local is None else _own_ends(local),
+            began=began,
+            timeout=_checked_timeout(timeout),
+            options=options,
+            announce=traced.announce,
+        )
+        return traced.stream(await meeting.run())
 
 
 async def connect_peer_socket(
@@ -173,6 +188,7 @@ async def connect_peer_socket(
     timeout: float | None = None,  # noqa: ASYNC109 - as connect_peer
     on_event: OnEvent | None = None,
     options: PunchOptions | None = None,
+    trace: bool | HandshakeTrace = False,
 ) -> socket.socket:
     """Connect as :func:`connect_peer` does in direct mode and return the bare socket.
 
@@ -186,6 +202,7 @@ async def connect_peer_socket(
         timeout: As for :func:`connect_peer`.
         on_event: As for :func:`connect_peer`; ``punch.connected`` carries the report.
         options: As for :func:`connect_peer`.
+        trace: As for :func:`connect_peer`; a socket cannot carry it, so give an object.
 
     Returns:
         The connected socket.
@@ -194,9 +211,11 @@ async def connect_peer_socket(
         SimopenError: As :func:`connect_peer`.
     """
     options = options or _DEFAULTS
-    call = _direct_call(remote, local, timeout, on_event, options, time.monotonic())
-    sock, _ = await call.socket()
-    return sock
+    began = time.monotonic()
+    with Traced(trace, on_event) as traced:
+        call = _direct_call(remote, local, timeout, traced.announce, options, began)
+        sock, _ = await call.socket()
+        return traced.socket(sock)
 
 
 async def secure_stream(
@@ -263,6 +282,7 @@ class PeerConnectable(ByteStreamConnectable):
         timeout: As for :func:`connect_peer`, for each ``connect()``.
         on_event: As for :func:`connect_peer`.
         options: As for :func:`connect_peer`.
+        trace: As for :func:`connect_peer`; an object tells of the latest ``connect()``.
     """
 
     remote: EndpointsLike | None = None
@@ -273,6 +293,7 @@ class PeerConnectable(ByteStreamConnectable):
     timeout: float | None = None
     on_event: OnEvent | None = None
     options: PunchOptions | None = None
+    trace: bool | HandshakeTrace = False
 
     async def connect(self) -> PeerStream:
         """Punch, as :func:`connect_peer`; not reaching the peer is ``anyio.ConnectionFailed``."""
@@ -284,7 +305,7 @@ def _direct_call(
     remote: EndpointsLike,
     local: EndpointsLike,
     timeout: float | None,
-    on_event: OnEvent | None,
+    announce: Callable[[Event], None],
     options: PunchOptions,
     began: float,
 ) -> DirectCall:
@@ -294,7 +315,7 @@ def _direct_call(
         began=began,
         timeout=_checked_timeout(timeout),
         options=options,
-        announce=Telemetry(on_event),
+        announce=announce,
     )
 
 

@@ -31,10 +31,11 @@ from .security._secret import derive_keys
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from anyio.abc import ByteStream
 
-    from ._telemetry import Telemetry
+    from ._events import Event
     from .punch import PunchOptions
     from .security._keys import GroupKeys
     from .security._secret import SecretLike
@@ -58,7 +59,7 @@ class DirectCall:
     began: float
     timeout: float | None
     options: PunchOptions
-    announce: Telemetry
+    announce: Callable[[Event], None]
 
     async def socket(self, prover: Prover | None = None) -> tuple[socket.socket, PunchReport]:
         """Resolve and punch; the socket is the caller's to close.

@@ -19,26 +19,31 @@ COMMON = {"_version", "_endpoints", "_errors", "_report", "_diagnosis", "_events
 MAY_KNOW = {
     "common": {"common"},
     "punch": {"punch"},
-    "net": {"net", "punch", "common"},
+    "net": {"net", "punch", "trace", "common"},
     "rendezvous.protocol": {"rendezvous.protocol"},
     "rendezvous": {"rendezvous", "rendezvous.protocol", "net", "punch", "common"},
     "security": {"security"},
     "capture": {"capture"},
+    "trace": {"trace", "capture", "common"},
+    "trace.recording": {"trace.recording", "trace", "capture", "net", "common"},
     "lab": {"lab", "capture"},
-    "door": {"door", "rendezvous", "rendezvous.protocol", "security", "net", "punch", "common"},
+    "door": {
+        *("door", "rendezvous", "rendezvous.protocol", "security", "net", "punch", "common"),
+        *("trace", "trace.recording"),
+    },
     "measure": {"measure", "door", "common"},
     "figures": {"figures", "measure", "common"},
     "doctor": {"doctor", "rendezvous", "rendezvous.protocol", "net", "punch", "common"},
     "cli": {
         *("cli", "door", "rendezvous", "rendezvous.protocol", "lab", "capture"),
-        *("measure", "figures", "common"),
-        "doctor",
+        *("measure", "figures", "common", "doctor", "trace", "trace.recording"),
     },
 }
 
 # What a pure room may import from outside: nothing with a socket, a clock, randomness or a loop.
 LANGUAGE = {"__future__", "collections", "dataclasses", "enum", "math", "types", "typing"}
 PURE_IMPORTS = {
+    "trace": LANGUAGE | {"ipaddress", "struct"},
     "punch": LANGUAGE,
     "rendezvous.protocol": LANGUAGE | {"base64", "functools", "ipaddress", "msgspec", "struct"},
 }
@@ -73,8 +78,8 @@ def room_of(module: str) -> str:
     parts = module.split(".")[1:]
     if not parts:
         return "door"
-    if parts[:2] == ["rendezvous", "protocol"]:
-        return "rendezvous.protocol"
+    if (inner := ".".join(parts[:2])) in MAY_KNOW:
+        return inner
     if parts[0] in MAY_KNOW:
         return parts[0]
     if parts[0] == "__main__":

@@ -204,7 +204,7 @@ def _step(message: Message, numbers: _Numbers, start_ns: int) -> Step:
     packet = journey.packet
     flags, payload_bytes, seq, ack = UNREACHABLE, 0, 0, 0
     if isinstance(packet, Segment):
-        flags = _spoken(packet.flags)
+        flags = spoken(packet.flags)
         payload_bytes = packet.payload_bytes
         seq = _relative(packet.seq, numbers.own.get(message.sender))
         if Flags.ACK in packet.flags:
@@ -226,7 +226,8 @@ def _step(message: Message, numbers: _Numbers, start_ns: int) -> Step:
 
 
 @cache  # as many values as there are sets of flags
-def _spoken(flags: Flags) -> str:
+def spoken(flags: Flags) -> str:
+    """Return control bits as people say them, such as "SYN-ACK"."""
     return "-".join(str(flag.name) for flag in _SPOKEN if flag in flags) or "none"
 
 

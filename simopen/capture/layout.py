@@ -23,6 +23,7 @@ from simopen.capture.folding import Fold, fold
 from simopen.capture.ladder import UNREACHABLE, Step, crossings
 from simopen.capture.pcapng import Direction
 from simopen.capture.sheet import SIZES, Sheet, Text, beside, room_for
+from simopen.capture.view import View
 from simopen.capture.words import clip, duration, label, tell
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ HEAD = 56.0
 
 _AXIS = 88.0  # for the times
 _SIDE = 140.0  # for the labels at either side
+_VIEWED_SIDE = 174.0  # the same where packets have their numbers
+_STATES = 84.0  # for the states of the left side
 _GAPS = {2: 400.0, 3: 240.0}  # between columns, by how many there are
 _GAP = 168.0  # where there are more
 _NAMES_Y, _ENDPOINTS_Y = 26.0, 43.0  # baselines
@@ -85,6 +88,8 @@ class Layout:
         texts: All texts.
         rings: Where SYNs cross.
         bottom: Where the columns end.
+        side: Room for labels at either side.
+        reckoned: Whether a time is told that was not seen.
     """
 
     columns: list[Column]
@@ -93,24 +98,31 @@ class Layout:
     texts: list[Text] = field(default_factory=list)
     rings: list[Point] = field(default_factory=list)
     bottom: float = HEAD
+    side: float = _SIDE
+    reckoned: bool = False
 
     @property
     def width(self) -> float:
         """Width of it all."""
-        return self.xs[-1] + _SIDE + _MARGIN
+        return self.xs[-1] + self.side + _MARGIN
 
 
-def lay_out(steps: Sequence[Step], names: Sequence[str] | None = None) -> Layout:
+def lay_out(
+    steps: Sequence[Step], names: Sequence[str] | None = None, view: View | None = None
+) -> Layout:
     """Return where to draw a conversation.
 
     Args:
         steps: Its packets, as `ladder.steps` returns them.
         names: Parties and gateways from left to right, found out when not given.
+        view: What the left side knows, where it alone has recorded this.
     """
     items = fold(steps, MAX_ITEMS)
     found = columns(steps, names)
     trip = _TRIP
-    while (layout := _Builder(items, found, trip).build()).bottom > _TALL and trip > _FLATTEST:
+    while (
+        layout := _Builder(items, found, trip, view).build()
+    ).bottom > _TALL and trip > _FLATTEST:
         trip *= _FLATTER
     drawn = [item for item in items if isinstance(item, Step) and item.packet_id in layout.lines]
     for pair in crossings(drawn):
@@ -134,12 +146,21 @@ class _Builder:
         items: Packets and folds.
         columns: Where they pass.
         trip: Height of a median trip in pixels.
+        view: What the left side knows.
     """
 
-    def __init__(self, items: Sequence[Step | Fold], columns: list[Column], trip: float) -> None:
+    def __init__(
+        self,
+        items: Sequence[Step | Fold],
+        columns: list[Column],
+        trip: float,
+        view: View | None,
+    ) -> None:
+        self._view = view
         self._gap = _GAPS.get(len(columns), _GAP)
-        xs = [_AXIS + _SIDE + self._gap * number for number in range(len(columns))]
-        self._layout = Layout(columns, xs)
+        side, first = (_VIEWED_SIDE, _AXIS + _STATES) if view else (_SIDE, _AXIS)
+        xs = [first + side + self._gap * number for number in range(len(columns))]
+        self._layout = Layout(columns, xs, side=side)
         self._note_room = room_for(self._gap - 2 * _MARGIN, "note")
         self._sheet = Sheet(HEAD + 2 * _MARGIN, xs[0] - _MARGIN, xs[-1] + _MARGIN)
         self._places = {column.name: place for place, column in enumerate(columns)}
@@ -181,7 +202,7 @@ class _Builder:
 
     def _add_fold(self, fold: Fold) -> None:
         left, right = self._layout.columns[0].name, self._layout.columns[-1].name
-        room = room_for(self._layout.xs[-1] - self._layout.xs[0] + _SIDE, "fold")
+        room = room_for(self._layout.xs[-1] - self._layout.xs[0] + self._layout.side, "fold")
         words = clip(tell(fold, left, right), room)
         self._tell_time(fold.sent_at, self._sheet.put_band("fold", words))
         self._time = max(self._time, fold.sent_at + fold.seconds)
@@ -194,15 +215,19 @@ class _Builder:
         points = [(x, 0.0)]
         texts = []
         if departs:
-            room = room_for(_SIDE - 2 * _MARGIN, "label")
-            texts.append(beside(x - way * _MARGIN, -way, "label", clip(label(step), room), tone))
+            words = clip(self._label(step), room_for(self._layout.side - 2 * _MARGIN, "label"))
+            texts.append(beside(x - way * _MARGIN, -way, "label", words, tone))
+        if self._view and x == self._layout.xs[0]:
+            state = self._view.states.get(step.packet_id, "")
+            texts.append(beside(_AXIS, 1, "note", state))
         if not (departs and step.from_gateway):
             texts += self._notes(x, way, sighting)
         if ends and step.arrived_at is None:
             if sighting.direction is Direction.OUTBOUND:
                 points.append((x + way * _STUB[0] * self._gap, _STUB[1]))
             end, fall = points[-1]
-            text = beside(end + way * _MARGIN, way, "note", _LOST[sighting.direction], "bad")
+            lost = "no answer" if self._view else _LOST[sighting.direction]
+            text = beside(end + way * _MARGIN, way, "note", lost, "bad")
             texts.append(text._replace(y=text.y + fall))
         y = self._sheet.put(texts, x)
         line = self._layout.lines.setdefault(step.packet_id, Line(step, tone, []))
@@ -211,7 +236,14 @@ class _Builder:
         if ends:
             self._flying.discard(step.packet_id)
         if departs or (ends and step.arrived_at is not None):
-            self._tell_time(at, y)
+            if self._view is None or x == self._layout.xs[0]:
+                self._tell_time(at, y)
+            elif self._view.reckoned:
+                self._tell_time(at, y, "~")
+
+    def _label(self, step: Step) -> str:
+        numbered = self._view.numbered if self._view else ()
+        return label(step, numbers=step.packet_id in numbered)
 
     def _notes(self, x: float, way: int, sighting: Sighting) -> list[Text]:
         """Return a note where a gateway shows its party at another endpoint than before."""
@@ -230,10 +262,11 @@ class _Builder:
         text = beside(x + outwards * _MARGIN, outwards, "note", words)
         return [text._replace(y=text.y - _NOTE_RISE)]
 
-    def _tell_time(self, at: float, y: float) -> None:
+    def _tell_time(self, at: float, y: float, mark: str = "") -> None:
         if y - self._timed >= SIZES["time"] + 1:
             ms = at * _MS_PER_S
-            words = f"{ms:,.2f}" if ms < _LONG_MS else f"{ms:,.0f}"
+            words = f"{mark}{ms:,.2f}" if ms < _LONG_MS else f"{mark}{ms:,.0f}"
+            self._layout.reckoned |= bool(mark)
             text = beside(_AXIS - _MARGIN, -1, "time", words)
             self._layout.texts.append(text._replace(y=text.y + y))
             self._timed = y

@@ -105,16 +105,22 @@ class Record:
     gateway: bool = False
 
 
-def header(interfaces: Sequence[Interface | str], snap_bytes: int = DEFAULT_SNAP_BYTES) -> bytes:
+def header(
+    interfaces: Sequence[Interface | str],
+    snap_bytes: int = DEFAULT_SNAP_BYTES,
+    *,
+    application: str = "simopen.lab",
+) -> bytes:
     """Return the blocks that open a capture.
 
     Args:
         interfaces: Where packets will be seen; of one that is only a name, the capture does not say
             whether it is a host's. Packet blocks refer to them by position.
         snap_bytes: The most bytes kept of a packet.
+        application: What has recorded it.
     """
     section = _SECTION_BODY.pack(_BYTE_ORDER_MAGIC, 1, 0, _UNKNOWN_SECTION_LENGTH)
-    blocks = [_block(_SECTION, section + _option(_OPT_USERAPPL, b"simopen.lab") + _option(0))]
+    blocks = [_block(_SECTION, section + _option(_OPT_USERAPPL, application.encode()) + _option(0))]
     for interface in interfaces:
         body = _INTERFACE_BODY.pack(LINKTYPE_RAW, 0, snap_bytes)
         if isinstance(interface, Interface):
@@ -134,6 +140,7 @@ def packet_block(
     packet_id: int,
     packet: bytes,
     snap_bytes: int = DEFAULT_SNAP_BYTES,
+    length: int | None = None,
 ) -> bytes:
     """Return the block of one packet passing one interface.
 
@@ -144,13 +151,14 @@ def packet_block(
         packet_id: The same for all records of a packet.
         packet: The whole packet.
         snap_bytes: The most bytes to keep of it.
+        length: Its length in bytes, where only its beginning is given.
     """
     data = packet[:snap_bytes]
     kept = len(data)
     padding = -kept % _WORD_BYTES
     total = _PACKET_HEAD.size + kept + padding + _PACKET_TAIL.size
     high, low = time_ns >> 32, time_ns & 0xFFFF_FFFF
-    head = _PACKET_HEAD.pack(_PACKET, total, interface, high, low, kept, len(packet))
+    head = _PACKET_HEAD.pack(_PACKET, total, interface, high, low, kept, length or len(packet))
     options = (_OPT_FLAGS, 4, direction, _OPT_PACKETID, 8, packet_id, 0, 0)
     return head + data + bytes(padding) + _PACKET_TAIL.pack(*options, total)
 

@@ -16,6 +16,9 @@ simultaneous open.
 
 Gateways on the way have no line of their own: a packet that one dropped ends with its name, and
 what one answers by itself begins with it, away from the host's side.
+
+A conversation that was recorded at its left end alone has a `View`: a column tells the TCP state
+there, packets have their numbers, and times at the far side are marked as reckoned.
 """  # noqa: RUF002  # the mark of a crossing is no letter
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from simopen.capture.folding import Fold, fold
 from simopen.capture.ladder import Step, crossings, sides
+from simopen.capture.view import View
 from simopen.capture.words import TIMES, clip, label, tell, whereabouts
 
 if TYPE_CHECKING:
@@ -34,6 +38,9 @@ _MS_PER_S = 1_000
 _TIME_COLUMNS = 10
 _SPAN_COLUMNS = 60  # between the hosts; with time and margins 75 of a terminal's 80
 _LABEL_COLUMNS = 16  # kept free of lanes at either side, so that labels stay readable
+_STATE_COLUMNS = 12  # the longest state's name
+_VIEWED_SPAN_COLUMNS = 52  # between the hosts where states are told: 80 with all
+_VIEWED_LABEL_COLUMNS = 22  # where packets have their numbers
 _LANE_GAP = 3  # columns between lanes while there is room
 
 _ENDS = {  # what is written of a lost packet begins with
@@ -41,6 +48,7 @@ _ENDS = {  # what is written of a lost packet begins with
     "at": "at: dropped by the gateway there",
     "after": "after: not seen beyond the gateway there",
 }
+_VIEWED_ENDS = {"": "no answer came to it"}
 _CROSS = "╳"  # noqa: RUF001  # drawn like the lines it joins, not a letter
 _ASCII = str.maketrans(_CROSS + TIMES + "─│├┤╮╭╰╯▶◀┼✗…→", "Xx-|||..''><+x~>")
 
@@ -60,6 +68,7 @@ def draw(
     right: str | None = None,
     *,
     ascii_only: bool = False,
+    view: View | None = None,
 ) -> str:
     """Draw a conversation, at most 80 columns wide.
 
@@ -68,12 +77,13 @@ def draw(
         left: Name of the host at the left; of `ladder.sides` the first when not given.
         right: Name of the host at the right, of `ladder.sides` the second; there are no others.
         ascii_only: Use no character beyond ASCII, for a terminal that `can_show` says cannot.
+        view: What the left side knows, where it alone has recorded this.
 
     Returns:
         Lines, each with its line end.
     """
     first, second = sides(steps)
-    canvas = _Canvas(steps, left or first, right or second)
+    canvas = _Canvas(steps, left or first, right or second, view)
     lines = [canvas.heading(), *map(canvas.line, _events(fold(steps))), *canvas.legend()]
     text = "".join(f"{line.rstrip()}\n" for line in lines)
     return text.translate(_ASCII) if ascii_only else text
@@ -107,8 +117,10 @@ def _order(event: _Event) -> tuple[float, int]:
 class _Canvas:
     """Draws line after line, and remembers which packets are on their way."""
 
-    def __init__(self, steps: Sequence[Step], left: str, right: str) -> None:
-        self._left, self._right = left, right
+    def __init__(self, steps: Sequence[Step], left: str, right: str, view: View | None) -> None:
+        self._left, self._right, self._view = left, right, view
+        self._span = _VIEWED_SPAN_COLUMNS if view else _SPAN_COLUMNS
+        self._reckoned = False  # whether there is a time at the far side
         self._crossed = {
             frozenset((first.packet_id, second.packet_id)) for first, second in crossings(steps)
         }
@@ -117,17 +129,20 @@ class _Canvas:
         self._lost: set[str] = set()  # which of `_ENDS` there are
 
     def heading(self) -> str:
-        half = _SPAN_COLUMNS // 2
-        names = clip(self._left, half).ljust(half) + clip(self._right, half).rjust(half + 2)
-        return f"{'ms':>{_TIME_COLUMNS}}  {names}"
+        half = self._span // 2
+        left, right = self._view.heads if self._view else (self._left, self._right)
+        names = clip(left, half).ljust(half) + clip(right, half).rjust(half + 2)
+        return f"{'ms':>{_TIME_COLUMNS}}  {self._state_column('our state')}{names}"
 
     def legend(self) -> Iterable[str]:
         indent = " " * (_TIME_COLUMNS + 2)
         if self._crossed:
             yield f"{indent}{_CROSS} two SYNs cross: simultaneous open"
-        for preposition, meaning in _ENDS.items():
+        for preposition, meaning in (_VIEWED_ENDS if self._view else _ENDS).items():
             if preposition in self._lost:
                 yield f"{indent}✗ {meaning}"
+        if self._reckoned:
+            yield f"{indent}~ not seen from here: half a round trip away"
 
     def line(self, event: _Event) -> str:
         item = event.item
@@ -137,11 +152,36 @@ class _Canvas:
             span = self._arrival(item)
         else:
             span = self._departure(item)
-        return f"{event.at * _MS_PER_S:{_TIME_COLUMNS}.2f}  {span}"
+        return (
+            f"{self._time(event):>{_TIME_COLUMNS}}  {self._state_column(self._state(event))}{span}"
+        )
+
+    def _time(self, event: _Event) -> str:
+        time = f"{event.at * _MS_PER_S:.2f}"
+        if self._view is None or self._is_here(event):
+            return time
+        self._reckoned |= self._view.reckoned
+        return f"~{time}" if self._view.reckoned else ""
+
+    def _state(self, event: _Event) -> str:
+        if self._view is None or isinstance(event.item, Fold) or not self._is_here(event):
+            return ""
+        return self._view.states.get(event.item.packet_id, "")
+
+    def _state_column(self, text: str) -> str:
+        return f"{text:{_STATE_COLUMNS}}  " if self._view else ""
+
+    def _is_here(self, event: _Event) -> bool:
+        """Return whether it happens at the left, or is a fold of what does."""
+        return isinstance(event.item, Fold) or self._from_left(event.item) != event.arrives
+
+    def _label(self, step: Step) -> str:
+        numbered = self._view.numbered if self._view else ()
+        return label(step, numbers=step.packet_id in numbered)
 
     def _fold(self, fold: Fold) -> str:
-        text = clip(f" {tell(fold, self._left, self._right)} ", _SPAN_COLUMNS)
-        start = (_SPAN_COLUMNS - len(text)) // 2
+        text = clip(f" {tell(fold, self._left, self._right)} ", self._span)
+        start = (self._span - len(text)) // 2
         cells = self._verticals()
         cells[start : start + len(text)] = text
         return f"│{''.join(cells)}│"
@@ -150,9 +190,9 @@ class _Canvas:
         cells = self._verticals()
         lost, from_left = step.arrived_at is None, self._from_left(step)
         lane = self._middle(step) if lost else self._take_lane(step)
-        run = range(lane) if from_left else range(lane + 1, _SPAN_COLUMNS)
+        run = range(lane) if from_left else range(lane + 1, self._span)
         self._run(cells, step, run)
-        words, joint, edge = label(step), "─", "├" if from_left else "┤"
+        words, joint, edge = self._label(step), "─", "├" if from_left else "┤"
         if step.from_gateway:
             words, joint, edge = _from_gateway(step, len(run)), " ", "│"
         _write(cells, words, joint, at_left=from_left)
@@ -166,9 +206,9 @@ class _Canvas:
         del self._flying[step.packet_id]
         cells = self._verticals()
         from_left = self._from_left(step)
-        self._run(cells, step, range(lane + 1, _SPAN_COLUMNS) if from_left else range(lane))
+        self._run(cells, step, range(lane + 1, self._span) if from_left else range(lane))
         cells[lane] = "╰" if from_left else "╯"
-        _write(cells, label(step), "▶" if from_left else "◀", at_left=not from_left)
+        _write(cells, self._label(step), "▶" if from_left else "◀", at_left=not from_left)
         return f"│{''.join(cells)}│"
 
     def _say_where(self, cells: list[str], step: Step, lane: int) -> None:
@@ -184,7 +224,7 @@ class _Canvas:
 
     def _verticals(self) -> list[str]:
         """Return an empty line with the lanes of all packets on their way."""
-        cells = [" "] * _SPAN_COLUMNS
+        cells = [" "] * self._span
         for packet_id, step in self._flying.items():
             cells[self._column(step, self._lanes[packet_id])] = "│"
         return cells
@@ -210,13 +250,13 @@ class _Canvas:
         return self._column(step, self._lanes[step.packet_id])
 
     def _column(self, step: Step, lane: int) -> int:
-        room = _SPAN_COLUMNS // 2 - _LABEL_COLUMNS
+        room = self._span // 2 - (_VIEWED_LABEL_COLUMNS if self._view else _LABEL_COLUMNS)
         offset = min(2 + lane * _LANE_GAP, room)
         middle = self._middle(step)
         return middle - offset if self._from_left(step) else middle + offset
 
     def _middle(self, step: Step) -> int:
-        return _SPAN_COLUMNS // 2 - (0 if self._from_left(step) else 1)
+        return self._span // 2 - (0 if self._from_left(step) else 1)
 
     def _from_left(self, step: Step) -> bool:
         return step.leaves(self._left)

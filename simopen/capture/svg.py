@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from simopen.capture.conversation import Conversation
     from simopen.capture.ladder import Step
     from simopen.capture.pcapng import Record
+    from simopen.capture.view import View
 
 _BAR = 10.0  # width of a gateway
 _ARROW = 9.0, 3.5  # length of an arrowhead, and half its width
@@ -79,8 +80,23 @@ def draw(
     Returns:
         An SVG document.
     """
-    steps = ladder.steps(records, conversation)
-    layout = lay_out(steps, columns)
+    return draw_steps(ladder.steps(records, conversation), columns)
+
+
+def draw_steps(
+    steps: Sequence[Step], columns: Sequence[str] | None = None, view: View | None = None
+) -> str:
+    """Draw a conversation whose packets are known.
+
+    Args:
+        steps: Its packets; each has its path.
+        columns: Parties and gateways from left to right; found out when not given.
+        view: What the left side knows, where it alone has recorded this.
+
+    Returns:
+        An SVG document.
+    """
+    layout = lay_out(steps, columns, view)
     body = [
         *_time_lines(layout),
         *_columns(layout),
@@ -88,7 +104,7 @@ def draw(
         *(_ring(at) for at in layout.rings),
         *_texts(layout.texts, layout.xs),
     ]
-    legend, bottom = _legend(layout)
+    legend, bottom = _legend(layout, "no answer came to it" if view else "went no further")
     width, height = f"{layout.width:.0f}", f"{bottom:.0f}"
     size = f'width="{width}" height="{height}"'
     title, description = _describe(steps, layout)
@@ -228,15 +244,17 @@ def _ring(at: Point) -> str:
     return f'<circle class="mark line bold" cx="{x:.1f}" cy="{y:.1f}" r="{_RING}"/>'
 
 
-def _legend(layout: Layout) -> tuple[list[str], float]:
+def _legend(layout: Layout, lost: str) -> tuple[list[str], float]:
     """Return what explains the marks that were used, and where it ends."""
     marks: list[tuple[str, Callable[[Point], str]]] = []
     if layout.rings:
         marks.append(("two SYNs cross: simultaneous open", _ring))
     if any(line.step.arrived_at is None for line in layout.lines.values()):
-        marks.append(("went no further", _cross))
+        marks.append((lost, _cross))
     if any(text.kind == "break" for text in layout.texts):
         marks.append(("time left out", _tear))
+    if layout.reckoned:
+        marks.append(("not seen from here: half a round trip away", _tilde))
     first = x = layout.xs[0]
     y = layout.bottom
     parts = []
@@ -254,6 +272,11 @@ def _legend(layout: Layout) -> tuple[list[str], float]:
 def _tear(at: Point) -> str:
     x, y = at
     return _path("faint line", _torn(x - _RING, x + _RING, y))
+
+
+def _tilde(at: Point) -> str:
+    x, y = at
+    return _text(Text("time", x, y + SIZES["time"] * CENTRE, "middle", "~"))
 
 
 def _cross(at: Point) -> str:

@@ -16,8 +16,16 @@ _MANY = 10  # from here on a fraction says nothing
 TIMES = "×"  # noqa: RUF001  # the sign of multiplication
 
 
-def label(step: Step) -> str:
-    """Return what a packet is: its flags, what it carries, how often it came."""
+def label(step: Step, *, numbers: bool = False) -> str:
+    """Return what a packet is: its flags, what it carries, how often it came.
+
+    Args:
+        step: The packet.
+        numbers: Say its sequence number as well, and what it acknowledges.
+    """
+    if numbers:
+        acknowledged = f" ack {step.ack}" if "ACK" in step.flags else ""
+        return f"{step.flags} seq {step.seq}{acknowledged}"
     carried = f" {step.payload_bytes} B" if step.payload_bytes else ""
     often = f" {TIMES}{step.copies + 1}" if step.copies else ""
     return f"{step.flags}{carried}{often}"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.lowlevel
@@ -21,6 +21,9 @@ from anyio.abc import ByteStream, SocketAttribute
 from simopen._report import PunchReport
 
 from ._sockets import close
+
+if TYPE_CHECKING:
+    from simopen.trace import HandshakeTrace
 
 DEFAULT_RECEIVE = 65536  # bytes; anyio's own default
 # Bytes that one receive takes however much is asked for: a buffer that stays in the processor's
@@ -160,6 +163,7 @@ class PeerStream(ByteStream):
 
     Attributes:
         report: How the connection was opened.
+        trace: Its handshake, packet by packet, where ``trace=`` asked for that.
     """
 
     def __init__(self, transport: ByteStream, report: PunchReport) -> None:
@@ -170,6 +174,7 @@ class PeerStream(ByteStream):
             report: How it was opened.
         """
         self.report = report
+        self.trace: HandshakeTrace | None = None
         self._transport = transport
 
     @property

@@ -19,6 +19,7 @@ HAS_TCP_INFO = sys.platform == "linux"
 _TCP_INFO = 11  # linux/tcp.h; socket.TCP_INFO exists on Linux only
 _MIN_RTT = slice(148, 152)  # tcpi_min_rtt of struct tcp_info, since Linux 4.6
 _SEGMENTS = slice(136, 144)  # tcpi_segs_out and tcpi_segs_in, since Linux 4.2
+_TOTAL_RETRANS = slice(100, 104)  # tcpi_total_retrans, since Linux 2.6
 _NO_SAMPLE = (0, 2**32 - 1)  # what the kernel shows before the first one
 
 
@@ -72,6 +73,18 @@ def segments(sock: socket.socket) -> tuple[int, int] | None:
         return None
     sent, received = struct.unpack("=II", info[_SEGMENTS])
     return sent, received
+
+
+def retransmits(sock: socket.socket) -> int | None:
+    """How many segments of a connection the kernel has sent again so far, its SYNs included.
+
+    Returns:
+        None where the system does not tell.
+    """
+    if not HAS_TCP_INFO:
+        return None
+    info = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _TOTAL_RETRANS.stop)
+    return int.from_bytes(info[_TOTAL_RETRANS], sys.byteorder)
 
 
 def _state_by_other_means(sock: socket.socket) -> TcpState:

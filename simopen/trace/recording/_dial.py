@@ -1,0 +1,93 @@
+"""One plain connect, traced: to whoever listens there, or to the socket itself.
+
+It tells a tracing what the engine would tell, so that both are traced alike.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import anyio
+
+from simopen._endpoints import Endpoint
+from simopen._errors import UsageError
+from simopen._events import PunchAttempt, PunchConnected, PunchRefused, PunchStarted
+from simopen._report import PunchReport
+from simopen.net import _sockets
+from simopen.net._addresses import endpoint_of
+from simopen.net._errno import refusal_reason
+
+if TYPE_CHECKING:
+    from ._tracing import Tracing
+
+
+async def dial(remote: Endpoint, tracing: Tracing, *, from_itself: bool = False) -> socket.socket:
+    """Connect once, as any program does; the trace is filled whatever comes of it.
+
+    Args:
+        remote: Where to.
+        tracing: Takes what happens.
+        from_itself: Bind to ``remote`` first: the socket then connects to itself.
+
+    Returns:
+        The connected, non-blocking socket, the caller's to close.
+
+    Raises:
+        UsageError: The name does not resolve.
+        OSError: There is no connection.
+    """
+    family, address = await _resolve(remote)
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        if from_itself:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(address)
+        else:
+            sock.bind((_source_host(family, address), 0))
+        await _connect(sock, address, tracing)
+    except BaseException:
+        tracing.end()
+        _sockets.close(sock)
+        raise
+    tracing.end(sock)
+    return sock
+
+
+async def _connect(sock: socket.socket, address: tuple[str, int], tracing: Tracing) -> None:
+    began = time.monotonic()
+    local, remote = endpoint_of(sock.getsockname()), Endpoint(*address[:2])
+    tracing(
+        PunchStarted(at=0.0, local=local, remote=remote, lanes=((local, remote),), timeout=None)
+    )
+    code = sock.connect_ex(address)
+    tracing(PunchAttempt(at=0.0, lane=0, number=1))
+    if code == errno.EINPROGRESS:
+        await anyio.wait_writable(sock)
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    at = time.monotonic() - began
+    if code:
+        reason = refusal_reason(code)
+        tracing(PunchRefused(at=at, lane=0, number=1, reason=reason, after=at))
+        raise OSError(code, os.strerror(code))
+    report = PunchReport(local=local, remote=remote, attempts=1, elapsed=at)
+    tracing(PunchConnected(at=at, report=report))
+
+
+async def _resolve(remote: Endpoint) -> tuple[socket.AddressFamily, tuple[str, int]]:
+    try:
+        answers = await anyio.getaddrinfo(remote.host, remote.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"{remote} does not resolve: {error}") from None
+    family, _, _, _, address = answers[0]
+    return family, address
+
+
+def _source_host(family: socket.AddressFamily, address: tuple[str, int]) -> str:
+    """The address we shall send from: connecting a UDP socket asks the kernel, without a packet."""
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect(address)
+        return str(probe.getsockname()[0])
