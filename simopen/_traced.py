@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ._events import Event, OnEvent
     from .net._stream import PeerStream
     from .trace import HandshakeTrace
-    from .trace.recording._tracing import Tracing
+    from .trace.recording import Tracing
 
 
 class Traced:
@@ -38,7 +38,7 @@ class Traced:
             return
         # Here, since most calls do without.
         from .trace import HandshakeTrace  # noqa: PLC0415
-        from .trace.recording._tracing import Tracing  # noqa: PLC0415
+        from .trace.recording import Tracing  # noqa: PLC0415
 
         self._trace = HandshakeTrace() if trace is True else trace
         self.announce = self._tracing = Tracing(self._trace, self.announce)

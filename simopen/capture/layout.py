@@ -167,7 +167,7 @@ class _Builder:
         self._events = sorted(self._find(items), key=lambda event: event[:3])
         self._scale = trip / _median_trip(items)
         self._longest_flight = trip * _FLYING
-        self._time = 0.0
+        self._time = self._events[0].at if self._events else 0.0
         self._timed = HEAD  # height of the last time told
         self._flying: set[int] = set()
         self._endpoints: dict[int, list[Endpoint]] = {}  # by column, as one followed the other
@@ -219,7 +219,7 @@ class _Builder:
             texts.append(beside(x - way * _MARGIN, -way, "label", words, tone))
         if self._view and x == self._layout.xs[0]:
             state = self._view.states.get(step.packet_id, "")
-            texts.append(beside(_AXIS, 1, "note", state))
+            texts.append(beside(_AXIS, 1, "note", state, "ink"))
         if not (departs and step.from_gateway):
             texts += self._notes(x, way, sighting)
         if ends and step.arrived_at is None:

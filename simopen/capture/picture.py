@@ -43,6 +43,8 @@ _VIEWED_SPAN_COLUMNS = 52  # between the hosts where states are told: 80 with al
 _VIEWED_LABEL_COLUMNS = 22  # where packets have their numbers
 _LANE_GAP = 3  # columns between lanes while there is room
 
+_VIEWED_ITEMS = 40  # packets and folds; of a longer conversation the middle is folded
+
 _ENDS = {  # what is written of a lost packet begins with
     "": "never arrived",
     "at": "at: dropped by the gateway there",
@@ -83,8 +85,9 @@ def draw(
         Lines, each with its line end.
     """
     first, second = sides(steps)
+    most = _VIEWED_ITEMS if view else None
     canvas = _Canvas(steps, left or first, right or second, view)
-    lines = [canvas.heading(), *map(canvas.line, _events(fold(steps))), *canvas.legend()]
+    lines = [canvas.heading(), *map(canvas.line, _events(fold(steps, most))), *canvas.legend()]
     text = "".join(f"{line.rstrip()}\n" for line in lines)
     return text.translate(_ASCII) if ascii_only else text
 

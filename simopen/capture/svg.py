@@ -194,7 +194,7 @@ def _texts(texts: Iterable[Text], xs: Sequence[float]) -> Iterator[str]:
             yield from _break(xs[0] - _BAR, xs[-1] + _BAR, middle)
         elif text.kind == "fold":
             yield _pill(text, middle)
-        elif xs[0] < text.x < xs[-1] and middle > HEAD:
+        elif middle > HEAD and (xs[0] < text.x < xs[-1] or text.tone == "ink"):
             yield _behind(text)
         yield _text(text)
 

@@ -16,6 +16,7 @@ from simopen.cli._doctor_command import doctor
 from simopen.cli._lab_commands import lab_app
 from simopen.cli._secret import refuse_on_command_line
 from simopen.cli._self_command import connect_self
+from simopen.cli._trace_command import trace
 
 app = cyclopts.App(
     name="simopen",
@@ -345,6 +346,7 @@ def coordinator(  # noqa: PLR0913 - one for each option
 app.command(doctor)
 app.command(lab_app)
 app.command(connect_self, name="self")
+app.command(trace)
 
 
 def _hint(arguments: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ import importlib.util
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 
@@ -58,7 +58,7 @@ class Settings:
 
 def connect_pipes(settings: Settings) -> int:
     """Run the command; returns its exit code."""
-    ends = _ends(settings)
+    ends = peer_ends(settings)
     found = find_secret(
         Sources(
             invite_file=settings.invite_file,
@@ -85,7 +85,20 @@ def connect_pipes(settings: Settings) -> int:
         return anyio.run(_connect, peer, display, **fastest_loop())
 
 
-def _ends(settings: Settings) -> dict[str, Any]:
+class Ends(Protocol):
+    """The options that say who is to be connected, of whichever command."""
+
+    @property
+    def remote(self) -> str | None: ...
+    @property
+    def local(self) -> str | None: ...
+    @property
+    def rendezvous(self) -> str | None: ...
+    @property
+    def room(self) -> str | None: ...
+
+
+def peer_ends(settings: Ends) -> dict[str, Any]:
     """Who is to be connected, as :func:`simopen.connect_peer` takes it.
 
     Raises:

@@ -3,10 +3,11 @@
 Theory of operation
 ===================
 
-Only our side has been recorded, and a ladder has two. Where the round trip is known, what happens
-at the other side is put half of it away: what we sent arrives there so much later, what we received
-left so much earlier. That is exact where the way there is as long as the way back, and the pictures
-mark those times. Where nothing was ever answered both sides have the same time, and none is told.
+Only our side has been recorded, and a ladder has two. A packet that was answered is put at the
+other side in the middle between its departure and the answer, and there the answer leaves. All else
+is put there half a round trip away: what we sent arrives so much later, what we received left so
+much earlier. That is exact where the way there is as long as the way back, and the pictures mark
+those times. Where nothing was ever answered both sides have the same time, and none is told.
 
 Of our own packets a SYN that nothing answered is drawn as one that never arrived, although it may
 have: nobody can tell. Whatever else we sent is drawn as arrived.
@@ -89,11 +90,20 @@ def _way(reading: Reading) -> float:
 
 
 def _steps(reading: Reading) -> list[Step]:
-    return [_step(reading, number, step) for number, step in enumerate(reading.steps)]
+    middles = {
+        answer: (answer - asked.at) / 2
+        for asked in reading.steps
+        if (answer := asked.answered_at) is not None and reading.packets
+    }
+    usual = _way(reading)
+    return [
+        _step(reading, number, step, middles.get(step.answered_at or step.at, usual))
+        for number, step in enumerate(reading.steps)
+    ]
 
 
-def _step(reading: Reading, number: int, step: TraceStep) -> Step:
-    way, far = _way(reading), _far(reading)
+def _step(reading: Reading, number: int, step: TraceStep, way: float) -> Step:
+    far = _far(reading)
     lost = step.outgoing and step.flags == "SYN" and step.answered_at is None
     departs = step.at if step.outgoing else step.at - way
     arrives = step.at + way if step.outgoing else step.at

@@ -16,6 +16,8 @@ SYN, then ACK          theirs met ours; ours was lost or dropped on its way
 SYN-ACK alone          ours met a waiting SYN_SENT, or a listener
 =====================  ==================================================================
 
+(A SYN counts that we have answered with SYN-ACK: one that this host's firewall drops is seen, too.)
+
 The last row is one and the same on the wire. It is a waiting SYN_SENT for sure where the number in
 the SYN-ACK is that of a SYN which had come before; else the caller's word decides, who knows
 whether the other end connects or listens.
@@ -143,8 +145,10 @@ def _kind(
     last = [step for step in steps if step.attempt == steps[-1].attempt]
     came = [step.flags for step in last if not step.outgoing]
     if not packets:
-        return HandshakeKind.UNSEEN, "SYN" not in came, "SYN" in came
-    if "SYN" in came:
+        half_open = "SYN" in came
+        known = half_open or log.at_a_peer
+        return HandshakeKind.UNSEEN if known else HandshakeKind.THREE_WAY, False, half_open
+    if "SYN-ACK" in [step.flags for step in last if step.outgoing]:
         crossed = "SYN-ACK" in came
         kind = HandshakeKind.CROSSING if crossed else HandshakeKind.ONE_SIDED
         return kind, True, not crossed
@@ -224,7 +228,7 @@ def _from_events(log: Log, lane: int) -> list[TraceStep]:
             TraceStep(
                 at=_end(log, start),
                 outgoing=False,
-                flags=ANSWER,
+                flags=ANSWER if log.at_a_peer else "SYN-ACK",
                 state=State.ESTABLISHED.value,
                 attempt=attempt,
             )

@@ -7,6 +7,9 @@ Packets are read in time order, as our side has sent and received them. A SYN of
 initial sequence number begins an *attempt*; the same SYN once more is a repetition. Each packet is
 a happening to our side, and :mod:`._states` says which state it leaves us in.
 
+The recorder stands in front of this host's firewall, so a SYN that it shows may not have come to
+our socket. One that did is answered with SYN-ACK at once: without that it is a stray.
+
 *Who answered what* is what a handshake can be measured by. A SYN-ACK or a reset answers our SYN: of
 several that were equal the one whose timestamp it echoes (RFC 7323 §3), or else the latest before
 it. Any other acknowledgement answers our latest SYN-ACK, and nothing else is known to have arrived.
@@ -34,8 +37,9 @@ from ._states import OPEN, Happening, State, after
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+_SYN_ACK = Flags.SYN | Flags.ACK
 _SEQUENCE_SPACE = 1 << 32
-_FAR = 1 << 30  # a number further off belongs to something else; the largest window
+_FAR = 1 << 20  # a number further off belongs to something else: no handshake goes so far
 _NS_PER_S = 1_000_000_000
 _TWICE_SEEN_NS = 10_000_000  # a packet passes two interfaces of one host sooner than that
 
@@ -97,6 +101,7 @@ class _Numbers:
 
     ours: list[int] = field(default_factory=list)  # initial ones, latest last
     theirs: list[int] = field(default_factory=list)
+    taken: frozenset[int] = frozenset()  # those of theirs that our SYN-ACKs acknowledge
 
     def learn(self, segment: Segment, *, outgoing: bool) -> None:
         known = self.ours if outgoing else self.theirs
@@ -104,10 +109,9 @@ class _Numbers:
             known.append(segment.seq)
 
     def acknowledges_us(self, segment: Segment) -> bool:
-        """Whether a segment acknowledges our latest SYN, and not what we have never sent."""
-        if Flags.ACK not in segment.flags or not self.ours:
-            return False
-        return 0 < (segment.ack - self.ours[-1]) % _SEQUENCE_SPACE < _SEQUENCE_SPACE // 2
+        """Whether a segment acknowledges our latest SYN, behind which we have sent nothing."""
+        expected = [(initial + 1) % _SEQUENCE_SPACE for initial in self.ours[-1:]]
+        return Flags.ACK in segment.flags and segment.ack in expected
 
 
 def tell(packets: Iterable[Seen]) -> list[TraceStep]:
@@ -116,9 +120,10 @@ def tell(packets: Iterable[Seen]) -> list[TraceStep]:
     Args:
         packets: Those of one pair of endpoints, in any order.
     """
-    numbers, state, attempt = _Numbers(), State.CLOSED, 0
+    packets = sorted(packets, key=lambda seen: seen.time_ns)
+    numbers, state, attempt = _Numbers(taken=_taken(packets)), State.CLOSED, 0
     told: list[tuple[Seen, TraceStep]] = []
-    for seen in _once_each(sorted(packets, key=lambda seen: seen.time_ns)):
+    for seen in _once_each(packets):
         before = len(numbers.ours)
         if isinstance(seen.packet, Segment):
             numbers.learn(seen.packet, outgoing=seen.outgoing)
@@ -131,6 +136,16 @@ def tell(packets: Iterable[Seen]) -> list[TraceStep]:
         at = (seen.time_ns - start_ns) / _NS_PER_S
         told.append((seen, _step(seen, numbers, at, state, attempt)))
     return _with_answers(_with_repetitions(told))
+
+
+def _taken(packets: Iterable[Seen]) -> frozenset[int]:
+    """Return the initial sequence numbers of the SYNs that our side has answered with SYN-ACK."""
+    return frozenset(
+        (seen.packet.ack - 1) % _SEQUENCE_SPACE
+        for seen in packets
+        if seen.outgoing and isinstance(seen.packet, Segment)
+        if seen.packet.flags & _SYN_ACK == _SYN_ACK
+    )
 
 
 def _once_each(packets: Sequence[Seen]) -> Iterator[Seen]:
@@ -171,7 +186,7 @@ def _got(segment: Segment, numbers: _Numbers, state: State) -> Happening:
     if Flags.RST in flags:
         return Happening.GOT_RST if _resets(segment, numbers, state) else Happening.STRAY
     if flags & (Flags.SYN | Flags.ACK) == Flags.SYN:
-        return Happening.GOT_SYN
+        return Happening.GOT_SYN if segment.seq in numbers.taken else Happening.STRAY
     if not numbers.acknowledges_us(segment):
         return Happening.STRAY
     if Flags.SYN in flags:
@@ -205,10 +220,10 @@ def _relative(
 
 def _distance(number: int, initial: Sequence[int]) -> int | None:
     """Return a number relative to the nearest initial one before it; 0 stays 0, as in a RST."""
-    if number == 0:
-        return 0
     nearest = min(((number - each) % _SEQUENCE_SPACE for each in initial), default=_FAR)
-    return nearest if nearest < _FAR else None
+    if nearest < _FAR:
+        return nearest
+    return 0 if number == 0 else None
 
 
 def _step(seen: Seen, numbers: _Numbers, at: float, state: State, attempt: int) -> TraceStep:

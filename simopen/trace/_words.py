@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from simopen._report import count, format_seconds
@@ -36,6 +37,13 @@ _THEIRS_MET_OURS = (
 )
 _ALIKE = "(A listener would have answered alike: on the wire the two cannot be told apart.)"
 _ALIKE_A_PEER = "(A waiting SYN_SENT would have answered alike.)"
+_CAME = {  # by flags, which a SYN-ACK shares with a SYN: without a connection none has come
+    "RST": ("reset",),
+    UNREACHABLE: ("ICMP unreachable", "ICMP unreachables"),
+    "SYN": ("SYN of theirs", "SYNs of theirs"),
+}
+_US_PER_S = 1_000_000
+_SHORT = 1e-3  # seconds
 _HALF_OPEN = "Their SYN was seen to meet our waiting SYN_SENT: nobody had to listen."
 
 
@@ -70,27 +78,9 @@ def _not_connected(reading: Reading) -> str:
     syns = sum(step.outgoing and step.flags == "SYN" for step in reading.steps)
     if not syns:
         return "No connection: no SYN has left this host."
-    came = [step for step in reading.steps if not step.outgoing]
-    tallies = [
-        (count(sum(_refuses(step) for step in came), "was reset", "were reset"), _refuses),
-        (count(sum(_is_icmp(step) for step in came), "unreachable"), _is_icmp),
-        (count(sum(_is_syn(step) for step in came), "SYN of theirs", "SYNs of theirs"), _is_syn),
-    ]
-    said = [words for words, test in tallies if any(map(test, came))]
-    answer = f"what came: {', '.join(said)}" if said else "nothing was answered"
-    return f"No connection: {count(syns, 'SYN')} left, {answer}."
-
-
-def _refuses(step: TraceStep) -> bool:
-    return step.flags.startswith("RST")
-
-
-def _is_icmp(step: TraceStep) -> bool:
-    return step.flags == UNREACHABLE
-
-
-def _is_syn(step: TraceStep) -> bool:
-    return step.flags == "SYN"
+    came = Counter(step.flags.removesuffix("-ACK") for step in reading.steps if not step.outgoing)
+    said = [f"{count(came[flags], *nouns)} came" for flags, nouns in _CAME.items() if came[flags]]
+    return f"No connection: {count(syns, 'SYN')} left; {', '.join(said) or 'nothing came'}."
 
 
 def _times(reading: Reading) -> Iterator[str]:
@@ -99,8 +89,15 @@ def _times(reading: Reading) -> Iterator[str]:
         return
     first = next((step.at for step in _opening(reading) if step.outgoing), opened)
     trip = reading.round_trip
-    path = "" if trip is None else f"; the round trip took {format_seconds(trip)}"
-    yield f"Connected {format_seconds(opened - first)} after the attempt's first SYN{path}."
+    path = "" if trip is None else f"; the round trip took {_duration(trip)}"
+    yield f"Connected {_duration(opened - first)} after the attempt's first SYN{path}."
+
+
+def _duration(seconds: float) -> str:
+    """Return a time in words: over loopback microseconds count."""
+    if seconds < _SHORT:
+        return f"{seconds * _US_PER_S:.0f} µs"
+    return format_seconds(seconds)
 
 
 def _opening(reading: Reading) -> list[TraceStep]:
@@ -156,4 +153,5 @@ def _source(reading: Reading) -> Iterator[str]:
             "engine's events, at the times of its looks."
         )
     elif reading.dropped:
-        yield f"{count(reading.dropped, 'packet')} of this are missing: only so many are kept."
+        is_missing = "is missing" if reading.dropped == 1 else "are missing"
+        yield f"{count(reading.dropped, 'packet')} of it {is_missing}: only the latest are kept."

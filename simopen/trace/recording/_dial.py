@@ -21,16 +21,20 @@ from simopen.net import _sockets
 from simopen.net._addresses import endpoint_of
 from simopen.net._errno import refusal_reason
 
+from ._tracing import Tracing
+
 if TYPE_CHECKING:
-    from ._tracing import Tracing
+    from simopen.trace._trace import HandshakeTrace
 
 
-async def dial(remote: Endpoint, tracing: Tracing, *, from_itself: bool = False) -> socket.socket:
+async def dial(
+    remote: Endpoint, trace: HandshakeTrace, *, from_itself: bool = False
+) -> socket.socket:
     """Connect once, as any program does; the trace is filled whatever comes of it.
 
     Args:
         remote: Where to.
-        tracing: Takes what happens.
+        trace: Filled.
         from_itself: Bind to ``remote`` first: the socket then connects to itself.
 
     Returns:
@@ -40,6 +44,7 @@ async def dial(remote: Endpoint, tracing: Tracing, *, from_itself: bool = False)
         UsageError: The name does not resolve.
         OSError: There is no connection.
     """
+    tracing = Tracing(trace, at_a_peer=False)
     family, address = await _resolve(remote)
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
