@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import anyio
 import pytest
 
 from simopen.net._interfaces import host_addresses
@@ -84,6 +85,15 @@ def open_sockets() -> set[str]:
         if target.startswith("socket:"):
             found.add(target)
     return found
+
+
+async def closed_soon(before: set[str]) -> bool:
+    """Whether no other socket is left open than those; what a thread closes takes a moment."""
+    for _ in range(1000):
+        if open_sockets() <= before:
+            return True
+        await anyio.sleep(0.005)
+    return False
 
 
 @contextmanager

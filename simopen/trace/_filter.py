@@ -7,8 +7,9 @@ A program is a list of blocks, one after the other. A block is a list of tests, 
 a number out of the packet and compares it; the first that fails goes on to the next block, and
 behind the last block the packet is not ours. A block whose tests all hold ends by returning how
 much of the packet to keep: its IP and TCP headers *and not a byte more*, so that payload never
-leaves the kernel. For each pair of endpoints there are three: TCP from us to them, TCP from
-them to us, and ICMP "unreachable" that quotes a packet of ours.
+leaves the kernel. For each pair of endpoints there are three: TCP from us to them as it leaves,
+TCP from them to us as it arrives (over loopback each is shown both ways), and ICMP "unreachable"
+that quotes a packet of ours.
 
 The program reads packets from their IP header on (``SOCK_DGRAM``). IPv4 with options is understood,
 and a later fragment is not ours. IPv6 with extension headers in front of TCP is not understood.
@@ -44,6 +45,8 @@ _RETURN, _RETURN_A = 0x06, 0x16
 
 _INSTRUCTION = struct.Struct("@HBBI")  # struct sock_filter
 _ETHERTYPE = 0xFFFFF000  # SKF_AD_OFF + SKF_AD_PROTOCOL: not in the packet, the kernel knows it
+_PACKET_TYPE = 0xFFFFF004  # SKF_AD_OFF + SKF_AD_PKTTYPE, likewise
+_OUTGOING = 4  # PACKET_OUTGOING (linux/if_packet.h)
 _IPV4, _IPV6 = 0x0800, 0x86DD
 _TCP, _ICMP, _ICMPV6 = 6, 1, 58
 _UNREACHABLE, _UNREACHABLE_V6 = 3, 1
@@ -52,11 +55,17 @@ _FRAGMENT_OFFSET = 0x1FFF
 
 
 class _Op(NamedTuple):
-    """One instruction; a test goes to the end of its block if it fails."""
+    """One instruction; a test goes to the end of its block if it fails.
+
+    Attributes:
+        code: What to do.
+        k: With what.
+        wanted: Of a test: whether it has to hold, or must not; None for what is no test.
+    """
 
     code: int
     k: int
-    is_test: bool = False
+    wanted: bool | None = None
 
 
 def program(pairs: Iterable[Pair]) -> bytes:
@@ -72,8 +81,9 @@ def program(pairs: Iterable[Pair]) -> bytes:
 def _assembled(block: Sequence[_Op]) -> bytes:
     packed = []
     for number, op in enumerate(block, 1):
-        missed = len(block) - number if op.is_test else 0
-        packed.append(_INSTRUCTION.pack(op.code, 0, missed, op.k))
+        end = len(block) - number
+        if_true, if_false = end * (op.wanted is False), end * (op.wanted is True)
+        packed.append(_INSTRUCTION.pack(op.code, if_true, if_false, op.k))
     return b"".join(packed)
 
 
@@ -82,7 +92,15 @@ def _blocks(ours: Endpoint, theirs: Endpoint) -> list[list[_Op]]:
         segment, quoted = _ipv4_segment, _ipv4_unreachable
     else:
         segment, quoted = _ipv6_segment, _ipv6_unreachable
-    return [segment(ours, theirs), segment(theirs, ours), quoted(ours, theirs)]
+    return [
+        [*_leaves(wanted=True), *segment(ours, theirs)],
+        [*_leaves(wanted=False), *segment(theirs, ours)],
+        [*_leaves(wanted=False), *quoted(ours, theirs)],
+    ]
+
+
+def _leaves(*, wanted: bool) -> list[_Op]:
+    return [_Op(_LOAD_WORD, _PACKET_TYPE), _Op(_JUMP_IF_EQUAL, _OUTGOING, wanted)]
 
 
 def _ipv4_segment(source: Endpoint, destination: Endpoint) -> list[_Op]:
@@ -91,7 +109,7 @@ def _ipv4_segment(source: Endpoint, destination: Endpoint) -> list[_Op]:
         *_is(_LOAD_BYTE, 9, _TCP),
         _Op(_LOAD_HALF, 6),
         _Op(_AND, _FRAGMENT_OFFSET),
-        _Op(_JUMP_IF_EQUAL, 0, is_test=True),
+        _Op(_JUMP_IF_EQUAL, 0, wanted=True),
         *_address(_LOAD_WORD, 12, source),
         *_address(_LOAD_WORD, 16, destination),
         _Op(_LOAD_X_IPV4_HEADER, 0),
@@ -152,7 +170,7 @@ def _ipv6_unreachable(ours: Endpoint, theirs: Endpoint) -> list[_Op]:
 
 
 def _is(load: int, at: int, value: int) -> list[_Op]:
-    return [_Op(load, at), _Op(_JUMP_IF_EQUAL, value, is_test=True)]
+    return [_Op(load, at), _Op(_JUMP_IF_EQUAL, value, wanted=True)]
 
 
 def _address(load: int, at: int, endpoint: Endpoint) -> list[_Op]:

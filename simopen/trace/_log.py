@@ -1,7 +1,8 @@
 """What is known of one call: packets, the engine's events, and what the socket says at the end.
 
 Memory is bounded: of packets and of events the latest are kept. A handshake is a handful of them,
-and the end of a long punch says more than its beginning; what was dropped is counted.
+and the end of a long punch says more than its beginning; what was dropped is counted. Packets are
+read at the end, when few of them are left: a peer may send tens of thousands of SYNs a second.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from simopen._events import (
     PunchRefreshed,
     PunchRefused,
 )
-from simopen.capture.packets import Endpoint, Segment, parse
+from simopen.capture.packets import Endpoint, Unreachable, parse
 
-from ._steps import Seen
+from ._steps import Frame, Seen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +49,7 @@ class Log:
         pairs: The pairs of endpoints that are tried, in the order of the engine's lanes.
         at_a_peer: Whether the other end connects as well, as far as the caller says.
         why_no_packets: What stood against recording packets, in words; None where they were.
-        packets: The latest.
+        frames: The latest packets, unread.
         events: Those of lanes, the latest.
         dropped: How many packets are not among those, or were missed by the kernel.
         syns: How many attempts were made on each lane.
@@ -61,7 +62,7 @@ class Log:
     pairs: Sequence[Pair] = ()
     at_a_peer: bool = True
     why_no_packets: str | None = None
-    packets: deque[Seen] = field(default_factory=lambda: deque(maxlen=MAX_PACKETS))
+    frames: deque[Frame] = field(default_factory=lambda: deque(maxlen=MAX_PACKETS))
     events: deque[Told] = field(default_factory=lambda: deque(maxlen=MAX_EVENTS))
     dropped: int = 0
     syns: Counter[int] = field(default_factory=Counter)
@@ -70,28 +71,19 @@ class Log:
     retransmits: int | None = None
     round_trip: float | None = None
 
-    def note_packet(self, time_ns: int, interface: str, data: bytes, *, sent: bool) -> None:
-        """Take a packet that the kernel has shown.
+    def note_packet(self, frame: Frame) -> None:
+        """Take a packet that the kernel has shown."""
+        self.dropped += len(self.frames) == MAX_PACKETS
+        self.frames.append(frame)
 
-        Over loopback each is shown twice, when it leaves and when it arrives: of ours the first is
-        taken, of theirs the second. Of a socket that is connected to itself both are.
+    def packets(self) -> list[Seen]:
+        """Read the packets that are of the pairs.
 
-        Args:
-            time_ns: When, in nanoseconds since the epoch.
-            interface: Name of the interface.
-            data: Its headers.
-            sent: Whether it leaves the host there.
+        Over loopback each may be shown twice, when it leaves and when it arrives: of ours the first
+        is one, of theirs the second. Of a socket that is connected to itself both are.
         """
-        packet = parse(data)
-        if packet is None:
-            return
-        leaves = isinstance(packet, Segment) and sent
-        ends = packet.source, packet.destination
-        ours, theirs = ends if leaves or not isinstance(packet, Segment) else ends[::-1]
-        if sent != leaves or not any(_fits(pair, ours, theirs) for pair in self.pairs):
-            return
-        self.dropped += len(self.packets) == MAX_PACKETS
-        self.packets.append(Seen(time_ns, leaves, interface, data, packet))
+        read = (Seen(*frame, packet) for frame in self.frames if (packet := parse(frame.data)))
+        return [seen for seen in read if any(belongs(seen, pair) for pair in self.pairs)]
 
     def note_event(self, event: Event) -> None:
         """Take what the engine says."""
@@ -113,11 +105,11 @@ def pair_of(local: _endpoints.Endpoint, remote: _endpoints.Endpoint) -> Pair:
 
 
 def belongs(seen: Seen, pair: Pair) -> bool:
-    """Return whether a packet is one between these endpoints."""
+    """Return whether a packet is one that we send to the other endpoint, or get from there."""
     ends = seen.packet.source, seen.packet.destination
-    if isinstance(seen.packet, Segment) and not seen.outgoing:
-        ends = ends[::-1]
-    return _fits(pair, *ends)
+    if isinstance(seen.packet, Unreachable):
+        return not seen.outgoing and _fits(pair, *ends)
+    return _fits(pair, *(ends if seen.outgoing else ends[::-1]))
 
 
 def _fits(pair: Pair, ours: Endpoint, theirs: Endpoint) -> bool:

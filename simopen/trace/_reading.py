@@ -98,9 +98,10 @@ def read(log: Log) -> Reading:
     """Tell a log."""
     if not log.pairs:
         return Reading(why_no_packets=log.why_no_packets)
-    lane = _lane(log)
+    shown = log.packets()
+    lane = _lane(log, shown)
     pair = log.connected or log.pairs[lane]
-    packets = tuple(seen for seen in log.packets if belongs(seen, pair))
+    packets = tuple(seen for seen in shown if belongs(seen, pair))
     steps = tell(packets) if packets else _from_events(log, lane)
     kind, certain, theirs_met_ours = _kind(log, pair, steps, packets)
     retransmits, cost = _retransmitted(steps) if packets else _by_the_socket(log, steps)
@@ -122,15 +123,13 @@ def read(log: Log) -> Reading:
     )
 
 
-def _lane(log: Log) -> int:
+def _lane(log: Log, shown: Sequence[Seen]) -> int:
     """Return the lane that was handed over, or that heard most of the other end."""
     if log.connected is not None:
         lanes = [n for n, (_, theirs) in enumerate(log.pairs) if theirs == log.connected[1]]
         ports = [n for n in lanes if log.pairs[n][0].port == log.connected[0].port]
         return (ports or lanes or [0])[0]
-    heard = [
-        sum(belongs(seen, pair) and not seen.outgoing for seen in log.packets) for pair in log.pairs
-    ]
+    heard = [sum(belongs(seen, pair) and not seen.outgoing for seen in shown) for pair in log.pairs]
     return heard.index(max(heard))
 
 

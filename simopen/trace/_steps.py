@@ -44,15 +44,31 @@ _NS_PER_S = 1_000_000_000
 _TWICE_SEEN_NS = 10_000_000  # a packet passes two interfaces of one host sooner than that
 
 
-class Seen(NamedTuple):
-    """A packet as it was recorded.
+class Frame(NamedTuple):
+    """A packet as the kernel has shown it.
 
     Attributes:
         time_ns: Nanoseconds since the epoch.
-        outgoing: Whether it was sent by this host.
+        outgoing: Whether it left this host.
         interface: Name of the network interface.
         data: Its headers.
-        packet: The same, read.
+    """
+
+    time_ns: int
+    outgoing: bool
+    interface: str
+    data: bytes
+
+
+class Seen(NamedTuple):
+    """The same, read.
+
+    Attributes:
+        time_ns: Nanoseconds since the epoch.
+        outgoing: Whether it left this host.
+        interface: Name of the network interface.
+        data: Its headers.
+        packet: What they say.
     """
 
     time_ns: int
@@ -120,7 +136,7 @@ def tell(packets: Iterable[Seen]) -> list[TraceStep]:
     Args:
         packets: Those of one pair of endpoints, in any order.
     """
-    packets = sorted(packets, key=lambda seen: seen.time_ns)
+    packets = _in_order(packets)
     numbers, state, attempt = _Numbers(taken=_taken(packets)), State.CLOSED, 0
     told: list[tuple[Seen, TraceStep]] = []
     for seen in _once_each(packets):
@@ -136,6 +152,33 @@ def tell(packets: Iterable[Seen]) -> list[TraceStep]:
         at = (seen.time_ns - start_ns) / _NS_PER_S
         told.append((seen, _step(seen, numbers, at, state, attempt)))
     return _with_answers(_with_repetitions(told))
+
+
+def _in_order(packets: Iterable[Seen]) -> list[Seen]:
+    """Sort by time, and put our SYN before the SYN that it took in.
+
+    A packet that leaves and one that comes may be noted on two CPUs, some microseconds off. Our
+    SYN-ACK with our SYN's number says that our SYN had left when the one it acknowledges came.
+    """
+    ordered = sorted(packets, key=lambda seen: seen.time_ns)
+    came = {
+        seen.packet.seq: seen.time_ns
+        for seen in reversed(ordered)
+        if isinstance(seen.packet, Segment) and not seen.outgoing
+        if seen.packet.flags & _SYN_ACK == Flags.SYN
+    }
+    latest = {
+        each.packet.seq: came.get((each.packet.ack - 1) % _SEQUENCE_SPACE, each.time_ns)
+        for each in reversed(ordered)
+        if isinstance(each.packet, Segment) and each.outgoing
+        if each.packet.flags & _SYN_ACK == _SYN_ACK
+    }
+    for place, seen in enumerate(ordered):
+        if isinstance(seen.packet, Segment) and seen.outgoing:
+            came_at = latest.pop(seen.packet.seq, seen.time_ns + 1)  # only of the first SYN
+            if came_at <= seen.time_ns:
+                ordered[place] = seen._replace(time_ns=came_at - 1)
+    return sorted(ordered, key=lambda seen: seen.time_ns)
 
 
 def _taken(packets: Iterable[Seen]) -> frozenset[int]:

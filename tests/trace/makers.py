@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from simopen.capture.packets import Endpoint, Flags, Segment
 from simopen.trace._log import Log
+from simopen.trace._steps import Frame
 from tests.capture.makers import raw, unreachable
 
 OURS, THEIRS = Endpoint("192.0.2.1", 40000), Endpoint("198.51.100.7", 40001)
@@ -95,7 +96,7 @@ def log_of(packets: Iterable[Passing], *, connected: bool = True, at_a_peer: boo
     log = Log(pairs=[(OURS, THEIRS)], at_a_peer=at_a_peer)
     for each in packets:
         time_ns = _START_NS + round(each.at_ms * 1e6)
-        log.note_packet(time_ns, each.interface, each.data, sent=each.outgoing)
+        log.note_packet(Frame(time_ns, each.outgoing, each.interface, each.data))
     log.connected = (OURS, THEIRS) if connected else None
     return log
 

@@ -18,8 +18,15 @@ PAIRS = [(OURS, THEIRS), (OURS6, THEIRS6)]
 BOTH = pytest.mark.parametrize("pair", PAIRS, ids=["IPv4", "IPv6"])
 
 
-def kept(instructions: bytes, packet: bytes) -> int:
-    """How many bytes of a packet a classic BPF program keeps (filter.rst of the kernel)."""
+def kept(instructions: bytes, packet: bytes, *, leaves: bool | None = None) -> int:
+    """How many bytes of a packet a classic BPF program keeps (filter.rst of the kernel).
+
+    Where nothing is said of its way, it is shown both when it leaves and when it arrives.
+    """
+    if leaves is None:
+        ways = [kept(instructions, packet, leaves=way) for way in (True, False)]
+        assert 0 in ways
+        return max(ways)
     ops = list(struct.iter_unpack("@HBBI", instructions))
     loads = {0x20: 4, 0x28: 2, 0x30: 1, 0x40: 4, 0x48: 2, 0x50: 1}
     ethertype = {4: 0x0800, 6: 0x86DD}.get(packet[0] >> 4 if packet else 0, 0)
@@ -27,8 +34,8 @@ def kept(instructions: bytes, packet: bytes) -> int:
     while True:
         code, if_true, if_false, k = ops[at]
         at += 1
-        if code == 0x20 and k == 0xFFFFF000:
-            a = ethertype
+        if code == 0x20 and k >= 0xFFFFF000:
+            a = {0xFFFFF000: ethertype, 0xFFFFF004: 4 if leaves else 0}[k]
         elif code in loads:
             start = k + (x if code >= 0x40 else 0)
             if start + loads[code] > len(packet):
@@ -74,6 +81,24 @@ def test_everything_else_is_not_ours(pair: tuple[Endpoint, Endpoint]) -> None:
         assert kept(program([pair]), raw(segment(wrong, theirs))) == 0
     for wrong in (theirs._replace(port=1), theirs._replace(address=other)):
         assert kept(program([pair]), raw(segment(ours, wrong))) == 0
+
+
+@BOTH
+def test_a_packet_counts_once_over_loopback(pair: tuple[Endpoint, Endpoint]) -> None:
+    """Ours where it leaves and theirs where it arrives, for both are shown both ways."""
+    ours, theirs = raw(segment(*pair)), raw(segment(*pair[::-1]))
+    instructions = program([pair])
+    ways = [kept(instructions, ours, leaves=way) > 0 for way in (True, False)]
+    assert ways == [True, False]
+    ways = [kept(instructions, theirs, leaves=way) > 0 for way in (True, False)]
+    assert ways == [False, True]
+
+
+def test_of_a_self_connection_both_ways_count() -> None:
+    """The socket sends, and the same socket receives."""
+    packet = raw(segment(OURS, OURS))
+    instructions = program([(OURS, OURS)])
+    assert [kept(instructions, packet, leaves=way) > 0 for way in (True, False)] == [True, True]
 
 
 def test_several_pairs() -> None:

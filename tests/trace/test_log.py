@@ -10,6 +10,7 @@ from simopen._report import PunchReport
 from simopen.capture.packets import Endpoint as Place
 from simopen.capture.packets import Segment
 from simopen.trace._log import MAX_EVENTS, MAX_PACKETS, Log, belongs, pair_of
+from simopen.trace._steps import Frame
 from tests.capture.makers import raw
 from tests.trace.makers import OURS, SYN, THEIRS, got, log_of, no_way, sent
 
@@ -21,8 +22,8 @@ def shown_over_loopback(log: Log) -> list[bool]:
     for source, destination in (LOOPBACK, LOOPBACK[::-1]):
         data = raw(Segment(source, destination, SYN, 7, 0, 64240, 0))
         for leaving in (True, False):
-            log.note_packet(0, "lo", data, sent=leaving)
-    return [seen.outgoing for seen in log.packets]
+            log.note_packet(Frame(0, leaving, "lo", data))
+    return [seen.outgoing for seen in log.packets()]
 
 
 def test_over_loopback_each_packet_is_taken_once() -> None:
@@ -35,36 +36,36 @@ def test_of_a_self_connection_both_are_taken() -> None:
     log = Log(pairs=[(LOOPBACK[0], LOOPBACK[0])])
     data = raw(Segment(LOOPBACK[0], LOOPBACK[0], SYN, 7, 0, 64240, 0))
     for leaving in (True, False):
-        log.note_packet(0, "lo", data, sent=leaving)
-    assert [seen.outgoing for seen in log.packets] == [True, False]
+        log.note_packet(Frame(0, leaving, "lo", data))
+    assert [seen.outgoing for seen in log.packets()] == [True, False]
 
 
 def test_what_is_not_of_a_pair_is_left_out() -> None:
     """The kernel's filter has said so already; nobody relies on that."""
     log = Log(pairs=[(OURS, THEIRS._replace(port=1))])
     for each in (sent(0, SYN), got(1, SYN), no_way(2)):
-        log.note_packet(0, "eth0", each.data, sent=each.outgoing)
-    log.note_packet(0, "eth0", b"no packet", sent=True)
-    assert not log.packets
+        log.note_packet(Frame(0, each.outgoing, "eth0", each.data))
+    log.note_packet(Frame(0, True, "eth0", b"no packet"))
+    assert not log.packets()
 
 
 def test_an_unreachable_is_theirs() -> None:
     """It is about a packet of ours, and comes in."""
-    assert [seen.outgoing for seen in log_of([no_way(0)]).packets] == [False]
+    assert [seen.outgoing for seen in log_of([no_way(0)]).packets()] == [False]
 
 
 def test_a_wildcard_is_any_address_of_ours() -> None:
     """Where no source address was known beforehand, the port tells."""
     log = Log(pairs=[(Place("0.0.0.0", OURS.port), THEIRS)])
     for each in (sent(0, SYN), got(1, SYN)):
-        log.note_packet(0, "eth0", each.data, sent=each.outgoing)
-    assert [belongs(seen, log.pairs[0]) for seen in log.packets] == [True, True]
+        log.note_packet(Frame(0, each.outgoing, "eth0", each.data))
+    assert [belongs(seen, log.pairs[0]) for seen in log.packets()] == [True, True]
 
 
 def test_the_latest_packets_are_kept_and_the_others_counted() -> None:
     """A punch may take thousands of SYNs; how it ended is what is told."""
     log = log_of(sent(at, SYN, seq=at) for at in range(MAX_PACKETS + 10))
-    assert (len(log.packets), log.dropped) == (MAX_PACKETS, 10)
+    assert (len(log.frames), log.dropped) == (MAX_PACKETS, 10)
 
 
 def test_the_latest_events_are_kept_and_all_attempts_counted() -> None:

@@ -22,6 +22,7 @@ from simopen.capture.packets import Segment
 from simopen.trace import HandshakeKind
 from simopen.trace._log import Log
 from simopen.trace._reading import Reading, read
+from simopen.trace._steps import Frame
 from tests.capture.makers import raw
 from tests.trace.makers import (
     ACK,
@@ -104,7 +105,7 @@ def test_a_self_connection() -> None:
     """Both ends are the same."""
     log = Log(pairs=[(OURS, OURS)], connected=(OURS, OURS))
     data = raw(Segment(OURS, OURS, SYN, 7, 0, 64240, 0))
-    log.note_packet(0, "lo", data, sent=True)
+    log.note_packet(Frame(0, True, "lo", data))
     assert read(log).kind is HandshakeKind.SELF
 
 
@@ -165,9 +166,6 @@ def test_of_a_failed_race_the_lane_that_heard_most_is_told() -> None:
     """Silence says less than a reset."""
     log = log_of(REFUSED, connected=False)
     log.pairs = [(OURS, THEIRS._replace(port=40002)), (OURS, THEIRS)]
-    log.packets.clear()
-    for each in REFUSED:
-        log.note_packet(0, "eth0", each.data, sent=each.outgoing)
     assert read(log).pair == (OURS, THEIRS)
 
 
@@ -233,7 +231,8 @@ def test_events_of_a_plain_connect() -> None:
 def test_the_kernels_count_of_retransmissions() -> None:
     """Without packets the socket has the count, and the events what the attempt took."""
     reading = read_events([ATTEMPT, CONNECTED], retransmits=1)
-    assert (reading.retransmits, reading.retransmit_cost) == (1, pytest.approx(0.2))
+    assert reading.retransmits == 1
+    assert reading.retransmit_cost == pytest.approx(0.2)
     assert read_events([ATTEMPT, CONNECTED]).retransmit_cost == 0
 
 

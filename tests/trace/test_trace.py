@@ -25,7 +25,7 @@ def test_figures() -> None:
     trace = simopen.HandshakeTrace()
     trace.fill(read(log_of(LOST_TWICE, at_a_peer=False)))
     assert trace.kind is simopen.HandshakeKind.THREE_WAY
-    assert (trace.local, trace.remote) == (OURS, THEIRS)
+    assert (str(trace.local), str(trace.remote)) == (str(OURS), str(THEIRS))
     assert isinstance(trace.local, simopen.Endpoint)
     assert (trace.attempts, trace.retransmits) == (1, 2)
     assert trace.retransmit_cost == pytest.approx(2.03)

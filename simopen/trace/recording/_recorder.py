@@ -28,6 +28,7 @@ import time
 from typing import TYPE_CHECKING
 
 from simopen.trace._filter import SNAP_BYTES, program
+from simopen.trace._steps import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from simopen.trace._log import Log, Pair
 
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
+_SO_RCVBUFFORCE = 33  # likewise
 _SO_TIMESTAMPNS = 35  # likewise; the control message has the same number
 _ETH_P_ALL = 0x0003
 _SOL_PACKET = 263  # linux/socket.h
@@ -46,10 +48,13 @@ _SOCK_FPROG = struct.Struct("@HP")
 _NS_PER_S = 1_000_000_000
 _INSTRUCTION_BYTES = 8
 
-BUFFER_BYTES = 1 << 20
-"""What the kernel may hold between two looks: some thousand small packets."""
+BUFFER_BYTES = 1 << 22
+"""What the kernel may hold between two looks: some thousand small packets, where it lets us."""
 
-MOST_AT_ONCE = 256
+MOST_IN_BUFFER = BUFFER_BYTES // 256
+"""More packets than that it never holds: the kernel counts its own administration."""
+
+MOST_AT_ONCE = 1024
 """Packets taken at one look, so that a flood does not hold the loop."""
 
 
@@ -81,7 +86,7 @@ class PacketRecorder:
         sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)
         try:
             _attach(sock, program(pairs))
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+            _widen(sock)
             sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
             _bind_to_all(sock)
         except BaseException:
@@ -89,24 +94,35 @@ class PacketRecorder:
             raise
         return cls(sock, log)
 
-    def drain(self) -> None:
-        """Take what has been seen so far."""
-        for _ in range(MOST_AT_ONCE):
+    def drain(self, most: int = MOST_AT_ONCE) -> None:
+        """Take what has been seen so far.
+
+        Args:
+            most: How many packets.
+        """
+        for _ in range(most):
             try:
                 data, control, _, address = self._sock.recvmsg(SNAP_BYTES, 64)
             except OSError:  # nothing more; or an interface has gone
                 return
-            interface, kind = address[0], address[2]
-            sent = kind == socket.PACKET_OUTGOING
-            self._log.note_packet(_time_ns(control), interface, data, sent=sent)
+            outgoing = address[2] == socket.PACKET_OUTGOING
+            self._log.note_packet(Frame(_time_ns(control), outgoing, address[0], data))
 
     def close(self) -> None:
         """Take the last packets and end."""
-        self.drain()
+        self.drain(MOST_IN_BUFFER)
         seen = self._sock.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, _STATISTICS.size)
         _, dropped = _STATISTICS.unpack(seen)
         self._log.dropped += dropped
         threading.Thread(target=self._sock.close).start()
+
+
+def _widen(sock: socket.socket) -> None:
+    """Ask for a large buffer: by right with CAP_NET_ADMIN, else as large as the system lets us."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, BUFFER_BYTES)
+    except PermissionError:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
 
 
 def _attach(sock: socket.socket, instructions: bytes) -> None:

@@ -60,17 +60,17 @@ def test_our_side_of_a_handshake(v6: bool) -> None:  # noqa: FBT001 - a test's p
     with recorded(v6=v6) as (log, recorder):
         began = time.time_ns()
         finished(recorder)
-    packets = [(seen.outgoing, seen.packet) for seen in log.packets]
+    packets = [(seen.outgoing, seen.packet) for seen in log.packets()]
     flags = [(outgoing, each.flags) for outgoing, each in packets if isinstance(each, Segment)]
     assert flags == [
         (True, Flags.SYN),
         (False, Flags.SYN | Flags.ACK),
         (True, Flags.ACK),
     ]
-    times = [seen.time_ns for seen in log.packets]
+    times = [seen.time_ns for seen in log.packets()]
     assert times == sorted(times)
     assert began - 5 * 10**9 < times[0] < began
-    assert {seen.interface for seen in log.packets} == {"lo"}
+    assert {seen.interface for seen in log.packets()} == {"lo"}
 
 
 def test_payload_never_leaves_the_kernel() -> None:
@@ -79,12 +79,12 @@ def test_payload_never_leaves_the_kernel() -> None:
         finished(recorder)
     (carrying,) = [
         seen
-        for seen in log.packets
+        for seen in log.packets()
         if isinstance(seen.packet, Segment) and seen.packet.payload_bytes and seen.outgoing
     ]
     assert isinstance(carrying.packet, Segment)
     assert carrying.packet.payload_bytes == 23
-    assert all(b"secret" not in seen.data and len(seen.data) <= 60 for seen in log.packets)
+    assert all(b"secret" not in seen.data and len(seen.data) <= 60 for seen in log.packets())
 
 
 def test_the_socket_is_closed() -> None:
@@ -102,7 +102,7 @@ def test_what_the_kernel_dropped_is_counted(monkeypatch: pytest.MonkeyPatch) -> 
     with recorded(payload=b"x") as (log, recorder):
         finished(recorder)
     assert log.dropped > 0
-    assert log.packets
+    assert log.frames
 
 
 def test_without_the_kernels_help_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
