@@ -82,7 +82,8 @@ class Log:
         Over loopback each may be shown twice, when it leaves and when it arrives: of ours the first
         is one, of theirs the second. Of a socket that is connected to itself both are.
         """
-        read = (Seen(*frame, packet) for frame in self.frames if (packet := parse(frame.data)))
+        frames = _noted_in_time(self.frames)
+        read = (Seen(*frame, packet) for frame in frames if (packet := parse(frame.data)))
         return [seen for seen in read if any(belongs(seen, pair) for pair in self.pairs)]
 
     def note_event(self, event: Event) -> None:
@@ -96,6 +97,18 @@ class Log:
             self.connected_at = event.at
         elif isinstance(event, PunchFailed):
             self.connected = None
+
+
+def _noted_in_time(frames: Sequence[Frame]) -> list[Frame]:
+    """Return the frames, none later than one behind it: those were shown in the order they passed.
+
+    A packet that passed before the kernel noted times has that of its reading.
+    """
+    latest, noted = None, []
+    for frame in reversed(frames):
+        latest = frame.time_ns if latest is None else min(latest, frame.time_ns)
+        noted.append(frame._replace(time_ns=latest))
+    return noted[::-1]
 
 
 def pair_of(local: _endpoints.Endpoint, remote: _endpoints.Endpoint) -> Pair:

@@ -40,6 +40,13 @@ def test_of_a_self_connection_both_are_taken() -> None:
     assert [seen.outgoing for seen in log.packets()] == [True, False]
 
 
+def test_a_packet_that_was_noted_late_was_not_later() -> None:
+    """The first ones may have the time at which they were read; their order is known."""
+    log = log_of([sent(7, SYN), got(2, SYN), sent(9, SYN)])
+    times = [seen.time_ns for seen in log.packets()]
+    assert times[0] == times[1] < times[2]
+
+
 def test_what_is_not_of_a_pair_is_left_out() -> None:
     """The kernel's filter has said so already; nobody relies on that."""
     log = Log(pairs=[(OURS, THEIRS._replace(port=1))])

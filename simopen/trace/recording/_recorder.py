@@ -13,8 +13,8 @@ Invariants
 ==========
 
 - One socket between :meth:`PacketRecorder.open` and :meth:`PacketRecorder.close`.
-- No call blocks: the kernel waits some ten milliseconds for its own readers when such a socket is
-  closed (``synchronize_net``), so that is done in a thread.
+- No call blocks for long: opening takes a millisecond. The kernel waits some ten milliseconds for
+  its own readers when such a socket is closed (``synchronize_net``), so that is done in a thread.
 """
 
 from __future__ import annotations
@@ -50,6 +50,10 @@ _INSTRUCTION_BYTES = 8
 
 BUFFER_BYTES = 1 << 22
 """What the kernel may hold between two looks: some thousand small packets, where it lets us."""
+
+STAMPING = 0.001
+"""Seconds until the kernel notes times: it patches itself for that, in a worker. A packet before is
+given the time of its reading, which is later."""
 
 MOST_IN_BUFFER = BUFFER_BYTES // 256
 """More packets than that it never holds: the kernel counts its own administration."""
@@ -89,6 +93,7 @@ class PacketRecorder:
             _widen(sock)
             sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
             _bind_to_all(sock)
+            time.sleep(STAMPING)
         except BaseException:
             sock.close()
             raise
