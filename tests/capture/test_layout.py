@@ -10,10 +10,12 @@ from hypothesis import given
 
 from simopen.capture import ladder
 from simopen.capture.folding import Fold, fold
+from simopen.capture.journey import Sighting
 from simopen.capture.ladder import Step
 from simopen.capture.layout import MAX_ITEMS, Layout, lay_out
 from simopen.capture.packets import Endpoint, Flags
-from simopen.capture.pcapng import Record
+from simopen.capture.pcapng import Direction, Record
+from simopen.capture.view import View
 from tests.capture.makers import (
     HOME,
     captures,
@@ -162,3 +164,33 @@ def test_everything_is_drawn_or_folded(records: list[Record]) -> None:
         assert set(layout.lines) == {step.packet_id for step in _drawn(steps)}
         folds = sum(isinstance(item, Fold) for item in fold(steps, MAX_ITEMS))
         assert len(_said(layout, "fold")) == folds
+
+
+def test_a_view_has_states_and_marks_what_is_reckoned() -> None:
+    """States stand at the left, times of the far side have a mark, labels have numbers."""
+    records = [*journey(0, "a", 0, 20, Flags.SYN), *journey(1, "b", -5, 40, Flags.SYN)]
+    steps = ladder.steps(records)
+    view = View(heads=("", ""), states={0: "SYN_SENT", 1: "SYN_RECEIVED"}, numbered={0, 1})
+    layout = lay_out(steps, view=view)
+    assert {"SYN_SENT", "SYN_RECEIVED"} <= set(_said(layout, "note"))
+    assert _said(layout, "label") == ["SYN seq 0", "SYN seq 0"]
+    times = _said(layout, "time")
+    assert sum(time.startswith("~") for time in times) == 2
+    assert layout.reckoned
+    assert lay_out(steps).width < layout.width
+
+
+def test_time_begins_with_the_first_packet_wherever_that_is() -> None:
+    """What left before zero is above what left at zero."""
+    early = Step(-0.01, 0.01, "b", "SYN", packet_id=0, path=_way("b", "a", -0.01, 0.01))
+    own = Step(0.0, 0.02, "a", "SYN", packet_id=1, path=_way("a", "b", 0.0, 0.02))
+    layout = lay_out([early, own])
+    assert layout.lines[0].points[0][1] < layout.lines[1].points[0][1]
+
+
+def _way(sender: str, receiver: str, left: float, came: float) -> tuple[Sighting, ...]:
+    ends = Endpoint("10.0.0.1", 1), Endpoint("10.0.0.2", 2)
+    return (
+        Sighting(sender, Direction.OUTBOUND, round(left * 1e9), *ends),
+        Sighting(receiver, Direction.INBOUND, round(came * 1e9), *ends),
+    )

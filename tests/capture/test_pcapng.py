@@ -120,3 +120,11 @@ def test_tshark_reads_it(tmp_path: Path) -> None:
     assert [int(value, 16) for value in values[2:5]] == [2, 9, 1]
     assert values[5] in ("1", "True")
     assert values[6:] == ["outside", "of", "site", "b"]
+
+
+def test_the_beginning_of_a_packet_has_the_length_of_the_whole() -> None:
+    """Whoever records only headers knows how long the packet was."""
+    data = raw(Segment(Endpoint("10.0.0.1", 1), Endpoint("10.0.0.2", 2), Flags.SYN, 0, 0, 1, 0))
+    block = pcapng.packet_block(0, Direction.OUTBOUND, 7, 0, data, length=1500)
+    (record,) = pcapng.read(pcapng.header(["a"], application="other") + block)
+    assert (record.data, record.length) == (data, 1500)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from simopen.capture import ladder, picture
 from simopen.capture.ladder import Step, crossings
 from simopen.capture.pcapng import Record
+from simopen.capture.view import View
 from tests.capture.makers import captures, flight, punching, through_nats, trip
 
 _CROSSING = [
@@ -157,3 +158,46 @@ def test_any_conversation_fits_a_terminal(
     assert all(len(line) <= 80 for line in text.splitlines())
     assert text.isascii() or not ascii_only
     assert ("simultaneous open" in text) == bool(crossings(steps))
+
+
+_SEEN_FROM_A = View(
+    heads=("a 10.77.0.1:1", "10.77.1.1:2 b"),
+    states={0: "SYN_SENT", 1: "SYN_RECEIVED"},
+    numbered={0, 1},
+)
+
+
+def test_a_view_tells_states_and_numbers() -> None:
+    """Times at the far side are marked, and states stand where something left or came."""
+    assert picture.draw(_CROSSING, view=_SEEN_FROM_A).splitlines() == [
+        "        ms  our state     a 10.77.0.1:1                            10.77.1.1:2 b",
+        "      0.00  SYN_SENT      ├─ SYN seq 0 ────────────╮                           │",
+        "     ~4.00                │                        │  ╭──────────── SYN seq 0 ─┤",
+        "    ~10.00                │                        ╰──╳──────────── SYN seq 0 ▶│",  # noqa: RUF001
+        "     14.00  SYN_RECEIVED  │◀ SYN seq 0 ───────────────╯                        │",
+        "            ╳ two SYNs cross: simultaneous open",  # noqa: RUF001
+        "            ~ not seen from here: half a round trip away",
+    ]
+
+
+def test_a_view_that_reckons_nothing_tells_no_time_there() -> None:
+    """Neither a time nor its explanation."""
+    view = View(heads=("a", "b"), reckoned=False)
+    lines = picture.draw(_CROSSING, view=view).splitlines()
+    assert [line[:10].strip() for line in lines[1:5]] == ["0.00", "", "", "14.00"]
+    assert not any("~" in line for line in lines)
+
+
+def test_in_a_view_a_lost_packet_was_not_answered() -> None:
+    """What became of it cannot be seen."""
+    text = picture.draw([Step(0, None, "a", "SYN")], "a", "b", view=_SEEN_FROM_A)
+    assert "✗ no answer came to it" in text
+    assert "never arrived" not in text
+
+
+def test_a_view_is_bounded() -> None:
+    """A long conversation lacks its middle, and says so."""
+    steps = [Step(n, n + 0.5, "a", f"FIN-{n}", packet_id=n) for n in range(500)]
+    lines = picture.draw(steps, "a", "b", view=_SEEN_FROM_A).splitlines()
+    assert len(lines) < 90
+    assert any("more packets in" in line for line in lines)

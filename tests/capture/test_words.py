@@ -53,3 +53,10 @@ def test_the_last_gateway_counts() -> None:
 def test_what_a_fold_stands_for(fold: Fold, text: str) -> None:
     """How much of what, and how long it took."""
     assert words.tell(fold, "a", "b") == text
+
+
+def test_a_label_with_numbers() -> None:
+    """A sequence number, and what is acknowledged where anything is."""
+    syn, answer = Step(0, 1, "a", "SYN"), Step(0, 1, "a", "SYN-ACK", seq=0, ack=1)
+    assert words.label(syn, numbers=True) == "SYN seq 0"
+    assert words.label(answer, numbers=True) == "SYN-ACK seq 0 ack 1"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simopen.capture.packets import Endpoint, Flags, Segment
@@ -137,6 +137,7 @@ def test_a_later_fragment_is_not_ours() -> None:
     assert kept(program([(OURS, THEIRS)]), bytes(packet)) == 0
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=120), st.sampled_from(PAIRS))
 def test_no_packet_makes_it_keep_more_than_headers(
     tail: bytes, pair: tuple[Endpoint, Endpoint]
