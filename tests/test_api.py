@@ -209,7 +209,8 @@ def test_importing_takes_only_what_a_client_needs() -> None:
     """What is slow to import and rarely used comes when it is."""
     code = (
         "import sys, simopen;"
-        "late = {'structlog', 'cryptography.x509', 'ifaddr', 'simopen.rendezvous.protocol'};"
+        "late = {'structlog', 'cryptography.x509', 'ifaddr', 'simopen.rendezvous.protocol',"
+        "'simopen.trace', 'simopen.capture'};"
         "assert not late & {*sys.modules};"
         "assert simopen.Coordinator.__module__ == 'simopen.rendezvous._server'"
     )

@@ -43,7 +43,7 @@ MAY_KNOW = {
 # What a pure room may import from outside: nothing with a socket, a clock, randomness or a loop.
 LANGUAGE = {"__future__", "collections", "dataclasses", "enum", "math", "types", "typing"}
 PURE_IMPORTS = {
-    "trace": LANGUAGE | {"ipaddress", "struct"},
+    "trace": LANGUAGE | {"ipaddress", "struct", "textwrap"},
     "punch": LANGUAGE,
     "rendezvous.protocol": LANGUAGE | {"base64", "functools", "ipaddress", "msgspec", "struct"},
 }

@@ -7,7 +7,6 @@ are traced alike. The trace goes to standard output and to files, the rest to st
 from __future__ import annotations
 
 import sys
-import textwrap
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,6 @@ from simopen.cli._connect import fastest_loop, peer_ends
 from simopen.cli._display import FAILURES, failure_lines, write_line
 from simopen.cli._secret import Sources, find_secret
 from simopen.trace.recording import dial
-
-_COLUMNS = 80
 
 # Connects and closes; says on failure why, a line each.
 _Attempt = Callable[[simopen.HandshakeTrace], Awaitable[list[str]]]
@@ -130,8 +127,7 @@ def _peer(settings: Settings) -> _Attempt:
 def _print(trace: simopen.HandshakeTrace) -> None:
     if ladder := trace.ladder(ascii_only=not picture.can_show(sys.stdout)):
         sys.stdout.write(f"{ladder}\n")
-    for line in str(trace).splitlines():
-        sys.stdout.write(f"{textwrap.fill(line, _COLUMNS)}\n")
+    sys.stdout.write(f"{trace}\n")
     sys.stdout.flush()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 from simopen._endpoints import Endpoint
@@ -11,6 +12,8 @@ from ._reading import HandshakeKind, Reading
 
 if TYPE_CHECKING:
     from ._steps import TraceStep
+
+_COLUMNS = 80
 
 
 class HandshakeTrace:
@@ -126,8 +129,8 @@ class HandshakeTrace:
         return _picture.capture(self._reading)
 
     def __str__(self) -> str:
-        """What happened, in sentences, a line each."""
-        return "\n".join(_words.tell(self._reading))
+        """What happened, in sentences; lines of at most 80 columns."""
+        return "\n".join(textwrap.fill(line, _COLUMNS) for line in _words.tell(self._reading))
 
     def __repr__(self) -> str:
         reading = self._reading

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -18,6 +20,7 @@ from simopen.capture import pcapng
 
 pytestmark = [pytest.mark.anyio, pytest.mark.lab, pytest.mark.usefixtures("require_lab")]
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "traced.py"
 DELAY = 0.020  # seconds one way
 STARTUP = 1.5  # seconds until two interpreters are surely up and waiting for their moment
 TRACE = [sys.executable, "-m", "simopen", "trace"]
@@ -85,7 +88,7 @@ def told(trace: HandshakeTrace) -> Told:
     return Told(
         trace.kind,
         trace.steps,
-        str(trace),
+        " ".join(str(trace).split()),
         trace.ladder(),
         trace.pcapng(),
         trace.round_trip,
@@ -281,3 +284,24 @@ async def test_through_a_coordinator(net: lab.TwoHosts) -> None:
         assert each.kind in (HandshakeKind.CROSSING, HandshakeKind.ONE_SIDED)
         assert not any(step.payload_bytes for step in each.steps)
         assert max(len(record.data) for record in pcapng.read(each.file)) <= 100
+
+
+async def test_the_example(net: lab.TwoHosts) -> None:
+    """Both sides print what its header says a reader should see, but for the figures."""
+    header = " ".join(str(ast.get_docstring(ast.parse(EXAMPLE.read_text()))).split())
+    found: list[str] = []
+
+    async def one(host: lab.Host, peer: lab.Host) -> None:
+        ends = f"{peer.ipv4}:40000", "0.0.0.0:40000"
+        code, output = await run(host, [sys.executable, str(EXAMPLE), *ends])
+        assert code == 0
+        found.append(output)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(one, net.a, net.b)
+        group.start_soon(one, net.b, net.a)
+    for output in found:
+        assert output.split()[:4] == ["ms", "our", "state", "here"]
+        words = " ".join(output.partition("\n\n")[2].split())
+        assert words.partition("Connected")[0] in header
+        assert "No SYN had to be sent again." in words

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import socket
+import time
 
 import pytest
 
 from simopen.net import _tcp_info
-from simopen.net._tcp_info import TcpState, min_round_trip, segments, tcp_state
+from simopen.net._tcp_info import TcpState, min_round_trip, retransmits, segments, tcp_state
 from tests.helpers import silent_endpoint
 
 
@@ -76,3 +77,23 @@ def test_no_segments_without_tcp_info(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_tcp_info, "HAS_TCP_INFO", False)
     with socket.socket() as sock:
         assert segments(sock) is None
+
+
+def test_retransmissions_are_counted_from_the_first_syn_on() -> None:
+    """A SYN that nobody answers leaves again after a second."""
+    with silent_endpoint() as address, socket.socket() as sock:
+        sock.setblocking(False)
+        sock.connect_ex(address)
+        assert retransmits(sock) == 0
+        for _ in range(100):
+            if retransmits(sock):
+                return
+            time.sleep(0.05)
+        pytest.fail("no SYN was sent again")
+
+
+def test_no_count_of_retransmissions_without_tcp_info(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system does not tell, nothing is made up."""
+    monkeypatch.setattr(_tcp_info, "HAS_TCP_INFO", False)
+    with socket.socket() as sock:
+        assert retransmits(sock) is None
