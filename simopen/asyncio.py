@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from ._api import connect_peer, connect_peer_socket
 from ._asyncio_transport import PeerTransport
@@ -25,6 +25,9 @@ from .net._stream import PeerStream
 from .punch import PunchOptions
 from .rendezvous._url import Rendezvous
 from .security._secret import SecretLike, hold
+
+if TYPE_CHECKING:
+    from .trace import HandshakeTrace
 
 DEFAULT_LIMIT = 65536  # bytes; asyncio's own default for StreamReader
 
@@ -38,6 +41,7 @@ async def open_peer(
     timeout: float | None = None,  # noqa: ASYNC109 - as simopen.connect_peer
     on_event: OnEvent | None = None,
     options: PunchOptions | None = None,
+    trace: bool | HandshakeTrace = False,
     limit: int = DEFAULT_LIMIT,
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]: ...
 
@@ -52,6 +56,7 @@ async def open_peer(
     timeout: float | None = None,  # noqa: ASYNC109 - as simopen.connect_peer
     on_event: OnEvent | None = None,
     options: PunchOptions | None = None,
+    trace: bool | HandshakeTrace = False,
     limit: int = DEFAULT_LIMIT,
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]: ...
 
@@ -66,6 +71,7 @@ async def open_peer(  # noqa: PLR0913 - as simopen.connect_peer
     timeout: float | None = None,  # noqa: ASYNC109 - as simopen.connect_peer
     on_event: OnEvent | None = None,
     options: PunchOptions | None = None,
+    trace: bool | HandshakeTrace = False,
     limit: int = DEFAULT_LIMIT,
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Connect to a peer as :func:`simopen.connect_peer`, for asyncio's reader and writer.
@@ -98,6 +104,8 @@ async def open_peer(  # noqa: PLR0913 - as simopen.connect_peer
         timeout: As for :func:`simopen.connect_peer`.
         on_event: As for :func:`simopen.connect_peer`.
         options: As for :func:`simopen.connect_peer`.
+        trace: As for :func:`simopen.connect_peer`; reader and writer cannot carry it, so give an
+            object.
         limit: The reader's buffer limit in bytes, as for :func:`asyncio.open_connection`.
 
     Returns:
@@ -110,7 +118,12 @@ async def open_peer(  # noqa: PLR0913 - as simopen.connect_peer
     """
     secret = None if secret is None else hold(secret)
     loop = _running_loop()
-    common: dict[str, Any] = {"timeout": timeout, "on_event": on_event, "options": options}
+    common: dict[str, Any] = {
+        "timeout": timeout,
+        "on_event": on_event,
+        "options": options,
+        "trace": trace,
+    }
     bare = all(each is None for each in (rendezvous, room, secret))
     if remote is not None and local is not None and bare:
         return await _open_bare(await connect_peer_socket(remote, local=local, **common), limit)

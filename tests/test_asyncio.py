@@ -16,6 +16,7 @@ from anyio.abc import SocketAttribute, SocketStream
 import simopen.asyncio
 from simopen import (
     Endpoint,
+    HandshakeTrace,
     PeerStream,
     PeerTimeoutError,
     PunchReport,
@@ -317,3 +318,12 @@ def test_trio(anyio_backend: object, secret: bytes | None) -> None:  # noqa: ARG
 
     with no_socket_left():
         trio.run(main)
+
+
+async def test_a_trace_is_filled() -> None:
+    """The object that was given; a call that fails fills it as well."""
+    trace = HandshakeTrace()
+    remote, local = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    with pytest.raises(PeerTimeoutError):
+        await open_peer(remote, local=local, timeout=0.05, trace=trace)
+    assert trace.attempts > 0
