@@ -10,7 +10,6 @@ from simopen.capture import pcapng
 from simopen.capture.packets import Endpoint
 from simopen.trace import HandshakeTrace
 from simopen.trace._log import MAX_PACKETS, Log
-from simopen.trace._reading import read
 from simopen.trace._steps import Frame
 from tests.lab.wire.packetry import icmp_error, tcp
 
@@ -61,7 +60,7 @@ def check(data: bytes) -> None:
             log.note_packet(frame)
         assert len(log.frames) + log.dropped == len(frames)
         trace = HandshakeTrace()
-        trace.fill(read(log))
+        trace.fill(log)
         _check(trace, len(frames))
 
 

@@ -52,7 +52,8 @@ async def test_a_stream_has_its_trace(secret: str | None) -> None:
         assert trace is not None
         assert (trace.local, trace.remote) == (stream.report.local, stream.report.remote)
     assert trace.kind in CONNECTED
-    assert trace.steps[-1].state in ("ESTABLISHED", "CLOSE_WAIT")
+    # The peer sends SYNs by the thousand; where this process is slow the kernel drops some.
+    assert trace.steps[-1].state in ("ESTABLISHED", "CLOSE_WAIT") or trace.dropped
     assert not any(step.payload_bytes for step in trace.steps)
 
 

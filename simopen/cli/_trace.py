@@ -7,14 +7,14 @@ are traced alike. The trace goes to standard output and to files, the rest to st
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 
 import simopen
-from simopen._endpoints import Endpoint, parse_endpoints
+from simopen._endpoints import Candidate, parse_endpoints
 from simopen.capture import picture
 from simopen.cli import _exit
 from simopen.cli._connect import fastest_loop, peer_ends
@@ -68,21 +68,21 @@ def _attempt(settings: Settings) -> _Attempt:
         UsageError: The options do not go together.
     """
     if settings.remote is not None and settings.rendezvous is None:
-        same = settings.local == settings.remote
-        if settings.local is None or same:
-            return _plain(settings, from_itself=same)
+        remote = parse_endpoints(settings.remote.split(","), role="remote")
+        ours = settings.local and parse_endpoints(settings.local.split(","), role="local")
+        if not ours or ours == remote:
+            return _plain(remote, settings, from_itself=bool(ours))
     return _peer(settings)
 
 
-def _plain(settings: Settings, *, from_itself: bool) -> _Attempt:
+def _plain(remotes: Sequence[Candidate], settings: Settings, *, from_itself: bool) -> _Attempt:
     for option in ("room", "invite_file", "secret_file"):
         if getattr(settings, option) is not None:
             name = option.replace("_", "-")
             raise simopen.UsageError(f"--{name} is for a peer: give --local, or --rendezvous URL")
-    (ends,) = parse_endpoints(settings.remote or "", role="remote")
-    if len(ends) > 1:
-        raise simopen.UsageError(f"REMOTE {settings.remote} has several ports: a listener has one")
-    remote = Endpoint(*ends[0])
+    if len(remotes) > 1 or len(remotes[0]) > 1:
+        raise simopen.UsageError(f"REMOTE {settings.remote} is several endpoints: give one")
+    ((remote,),) = remotes
 
     async def connect(trace: simopen.HandshakeTrace) -> list[str]:
         try:

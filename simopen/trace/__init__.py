@@ -6,14 +6,14 @@ Theory of operation
 A call that is traced records, from before its first SYN until it ends, the packets between its
 endpoints (:mod:`.recording`, the only part with sockets); a program in the kernel picks them
 (`_filter`) and keeps headers alone. The `_log` holds them, and the engine's events for want of
-packets. At the end the log is read once: `_steps` tells each packet and, by a table (`_states`),
-the TCP state it left our side in; `_reading` finds the kind of handshake and what retransmissions
-cost; `_words` and `_picture` tell and draw it.
+packets. At the end it is read, once somebody looks: `_steps` tells each packet and, by a table
+(`_states`), the TCP state it left our side in; `_reading` finds the kind of handshake and what
+retransmissions cost; `_words` and `_picture` tell and draw it.
 
 States
 ======
 
-Nothing is traced → recording, with the engine's start → read, once, when the call ends in any way.
+Nothing is traced → recording, with the engine's start → told, when the call ends in any way.
 
 Invariants
 ==========

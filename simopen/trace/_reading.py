@@ -112,7 +112,7 @@ def read(log: Log) -> Reading:
         theirs_met_ours=theirs_met_ours,
         steps=tuple(steps),
         packets=packets,
-        why_no_packets=log.why_no_packets,
+        why_no_packets=log.why_no_packets if packets or not steps else _why_none(log),
         attempts=max(log.syns[lane], max((step.attempt for step in steps), default=0)),
         retransmits=retransmits,
         retransmit_cost=cost,
@@ -121,6 +121,11 @@ def read(log: Log) -> Reading:
         other_syns=log.syns.total() - log.syns[lane],
         dropped=log.dropped,
     )
+
+
+def _why_none(log: Log) -> str:
+    """Why a handshake has no packets: it may pass where no packet socket looks."""
+    return log.why_no_packets or "none passed an interface of this host"
 
 
 def _lane(log: Log, shown: Sequence[Seen]) -> int:
@@ -159,7 +164,7 @@ def _kind(
 
 
 def _had_a_syn(packets: Sequence[Seen]) -> bool:
-    """Whether the number of their latest SYN-ACK had come in a SYN before."""
+    """Whether the number of a SYN-ACK of theirs came in a SYN as well."""
     came = [seen.packet for seen in packets if not seen.outgoing]
     syns = {
         (each.flags & (Flags.SYN | Flags.ACK), each.seq)

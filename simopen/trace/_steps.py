@@ -26,6 +26,7 @@ Invariants
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,11 +36,12 @@ from simopen.capture.packets import Flags, Packet, Segment, Unreachable
 from ._states import OPEN, Happening, State, after
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _SYN_ACK = Flags.SYN | Flags.ACK
 _SEQUENCE_SPACE = 1 << 32
 _FAR = 1 << 20  # a number further off belongs to something else: no handshake goes so far
+_RECENT = 16  # attempts whose packets may still be on their way
 _NS_PER_S = 1_000_000_000
 _TWICE_SEEN_NS = 10_000_000  # a packet passes two interfaces of one host sooner than that
 
@@ -263,7 +265,8 @@ def _relative(
 
 def _distance(number: int, initial: Sequence[int]) -> int | None:
     """Return a number relative to the nearest initial one before it; 0 stays 0, as in a RST."""
-    nearest = min(((number - each) % _SEQUENCE_SPACE for each in initial), default=_FAR)
+    recent = initial[-_RECENT:]
+    nearest = min(((number - each) % _SEQUENCE_SPACE for each in recent), default=_FAR)
     if nearest < _FAR:
         return nearest
     return 0 if number == 0 else None
@@ -302,30 +305,29 @@ def _with_repetitions(told: Sequence[tuple[Seen, TraceStep]]) -> list[tuple[Seen
 
 
 def _with_answers(told: Sequence[tuple[Seen, TraceStep]]) -> list[TraceStep]:
+    sent: defaultdict[tuple[str, int], list[tuple[int, Segment]]] = defaultdict(list)
     answered: dict[int, float] = {}  # by place, when the first answer came
     for place, (seen, step) in enumerate(told):
-        asked = None if seen.outgoing else _answered(seen.packet, told[:place])
-        if asked is not None:
+        if seen.outgoing and isinstance(seen.packet, Segment):
+            sent[step.flags, seen.packet.seq].append((place, seen.packet))
+        elif (asked := _answered(seen.packet, sent)) is not None:
             answered.setdefault(asked, step.at)
     return [replace(step, answered_at=answered.get(place)) for place, (_, step) in enumerate(told)]
 
 
-def _answered(answer: Packet, before: Sequence[tuple[Seen, TraceStep]]) -> int | None:
+def _answered(
+    answer: Packet, sent: Mapping[tuple[str, int], Sequence[tuple[int, Segment]]]
+) -> int | None:
     """Return the place of the packet of ours that a received one shows to have arrived."""
     if isinstance(answer, Unreachable):
-        initial, wanted, echoed = answer.seq, "SYN", None
+        wanted, initial, echoed = "SYN", answer.seq, None
     elif Flags.ACK in answer.flags:
-        initial = (answer.ack - 1) % _SEQUENCE_SPACE
         wanted = "SYN" if answer.flags & (Flags.SYN | Flags.RST) else "SYN-ACK"
+        initial = (answer.ack - 1) % _SEQUENCE_SPACE
         echoed = answer.timestamps[1] if answer.timestamps else None
     else:
         return None
-    asked = [
-        (place, seen.packet)
-        for place, (seen, step) in enumerate(before)
-        if seen.outgoing and step.flags == wanted and isinstance(seen.packet, Segment)
-        if seen.packet.seq == initial
-    ]
+    asked = sent.get((wanted, initial), ())
     echo = [place for place, each in asked if each.timestamps and each.timestamps[0] == echoed]
     places = echo or [place for place, _ in asked]
     return places[-1] if places else None

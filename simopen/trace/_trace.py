@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from simopen._endpoints import Endpoint
 
 from . import _picture, _words
-from ._reading import HandshakeKind, Reading
+from ._log import Log
+from ._reading import HandshakeKind, Reading, read
 
 if TYPE_CHECKING:
     from ._steps import TraceStep
@@ -39,11 +40,19 @@ class HandshakeTrace:
 
     def __init__(self) -> None:
         """Make one that tells of nothing yet."""
-        self._reading = Reading()
+        self._log = Log(why_no_packets="nothing has been traced")
+        self._read: Reading | None = None
 
-    def fill(self, reading: Reading) -> None:
+    def fill(self, log: Log) -> None:
         """Tell of a call that has ended; the library's own."""
-        self._reading = reading
+        self._log, self._read = log, None
+
+    @property
+    def _reading(self) -> Reading:
+        """What the log says: read when somebody looks, and not while a call is ending."""
+        if self._read is None:
+            self._read = read(self._log)
+        return self._read
 
     @property
     def local(self) -> Endpoint:

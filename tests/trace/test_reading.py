@@ -169,6 +169,15 @@ def test_of_a_failed_race_the_lane_that_heard_most_is_told() -> None:
     assert read(log).pair == (OURS, THEIRS)
 
 
+def test_a_handshake_whose_packets_passed_nowhere() -> None:
+    """It is told by the events, and says that."""
+    log = log_of(())
+    log.note_event(PunchAttempt(at=0.1, lane=0, number=1))
+    reading = read(log)
+    assert reading.why_no_packets == "none passed an interface of this host"
+    assert reading.kind is HandshakeKind.UNSEEN
+
+
 def test_nothing_tried_is_nothing_told() -> None:
     """A call may fail before any endpoint is known."""
     reading = read(Log())

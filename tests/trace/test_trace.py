@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 import simopen
-from simopen.trace._reading import read
 from tests.trace.makers import CROSSING, LOST_TWICE, OURS, THEIRS, log_of
 
 
@@ -23,7 +22,7 @@ def test_one_that_was_never_filled() -> None:
 def test_figures() -> None:
     """Everything that is said and drawn is there as a value as well."""
     trace = simopen.HandshakeTrace()
-    trace.fill(read(log_of(LOST_TWICE, at_a_peer=False)))
+    trace.fill(log_of(LOST_TWICE, at_a_peer=False))
     assert trace.kind is simopen.HandshakeKind.THREE_WAY
     assert (str(trace.local), str(trace.remote)) == (str(OURS), str(THEIRS))
     assert isinstance(trace.local, simopen.Endpoint)
@@ -39,8 +38,8 @@ def test_figures() -> None:
 def test_a_later_call_takes_its_place() -> None:
     """One object may be given to call after call."""
     trace = simopen.HandshakeTrace()
-    trace.fill(read(log_of(LOST_TWICE)))
-    trace.fill(read(log_of(CROSSING)))
+    trace.fill(log_of(LOST_TWICE))
+    trace.fill(log_of(CROSSING))
     assert trace.kind is simopen.HandshakeKind.CROSSING
     assert repr(trace) == f"<HandshakeTrace {OURS} <-> {THEIRS}: true crossing>"
 
@@ -48,6 +47,6 @@ def test_a_later_call_takes_its_place() -> None:
 def test_in_ascii() -> None:
     """For a terminal without Unicode."""
     trace = simopen.HandshakeTrace()
-    trace.fill(read(log_of(CROSSING)))
+    trace.fill(log_of(CROSSING))
     assert trace.ladder(ascii_only=True).isascii()
     assert not trace.ladder().isascii()

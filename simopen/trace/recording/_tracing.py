@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 from simopen._events import PunchStarted
 from simopen.net._tcp_info import min_round_trip, retransmits
 from simopen.trace._log import Log, pair_of
-from simopen.trace._reading import read
 
 from ._recorder import PacketRecorder
 
@@ -84,7 +83,7 @@ class Tracing:
                 self._log.round_trip = min_round_trip(sock)
         else:
             self._log.connected = None
-        self._trace.fill(read(self._log))
+        self._trace.fill(self._log)
 
     def _begin(self, pairs: Sequence[tuple[Endpoint, Endpoint]]) -> None:
         self._stop()
