@@ -7,22 +7,27 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from anyio.abc import SocketAttribute
 
 from ._api import _checked_timeout
 from ._endpoints import EndpointLike, parse_listener
+from ._traced import Traced
 from .net import _port_state
 from .net._self_connection import SelfConnection, guard
 from .net._stream import PeerStream, TcpStream
 from .net._tcp_info import segments, tcp_state
+
+if TYPE_CHECKING:
+    from .trace import HandshakeTrace
 
 
 async def connect_self(
     endpoint: EndpointLike,
     *,
     timeout: float | None = None,  # noqa: ASYNC109 - ends in a diagnosis, as connect_peer
+    trace: bool | HandshakeTrace = False,
 ) -> PeerStream:
     """Connect one socket to itself: both its ends are ``endpoint``, and nobody listens.
 
@@ -42,6 +47,7 @@ async def connect_self(
             ``(host, port)``; port 0 is any free one. A name stands for its first address.
         timeout: Seconds for all of it; None for as long as the kernel tries, some two minutes where
             a firewall drops the SYN.
+        trace: As for :func:`connect_peer`.
 
     Returns:
         The connected stream; ``stream.report`` has one endpoint as both ends.
@@ -57,9 +63,11 @@ async def connect_self(
     """
     began = time.monotonic()
     end = parse_listener(endpoint, role="endpoint")
-    making = SelfConnection(end, began=began, timeout=_checked_timeout(timeout))
-    sock, report = await making.run()
-    return PeerStream(TcpStream(sock), report)
+    timeout = _checked_timeout(timeout)
+    with Traced(trace, None) as traced:
+        making = SelfConnection(end, began=began, timeout=timeout, announce=traced.announce)
+        sock, report = await making.run()
+        return traced.stream(PeerStream(TcpStream(sock), report))
 
 
 def guard_self_connection(sock: socket.socket) -> None:

@@ -46,6 +46,19 @@ async def test_its_end_of_sending_is_its_end_of_receiving() -> None:
 
 
 @pytest.mark.anyio
+async def test_its_trace() -> None:
+    """It says that one socket is both ends, whether or not packets may be seen."""
+    async with await simopen.connect_self(f"127.0.0.1:{free_port()}", trace=True) as stream:
+        assert stream.trace is not None
+        assert stream.trace.kind is simopen.HandshakeKind.SELF
+        assert stream.trace.steps[-1].state == "ESTABLISHED"
+        trace = simopen.HandshakeTrace()
+        with pytest.raises(LocalBindError):
+            await simopen.connect_self(stream.report.local, trace=trace)
+        assert trace.kind is simopen.HandshakeKind.NONE
+
+
+@pytest.mark.anyio
 async def test_once_more_at_once() -> None:
     """A closed one, which is in TIME_WAIT, does not hold the port against the next."""
     end = ("127.0.0.1", free_port())

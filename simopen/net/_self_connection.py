@@ -55,6 +55,7 @@ from simopen._errors import (
     SelfConnectionError,
     UsageError,
 )
+from simopen._events import PunchAttempt, PunchConnected, PunchRefused, PunchStarted
 from simopen._report import PunchReport
 
 from . import _errno, _port_state, _sockets
@@ -63,7 +64,10 @@ from ._local_ports import LocalPorts, read_local_ports
 from ._tcp_info import TcpState, tcp_state
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from simopen._endpoints import Endpoint
+    from simopen._events import Event
 
 PATH = "self"  # in the report
 _OURSELVES_IN_USE = (errno.EADDRNOTAVAIL, errno.EADDRINUSE)
@@ -137,10 +141,19 @@ class SelfConnection:
         began: When the call began, on :func:`time.monotonic`'s clock; ``elapsed`` and the timeout
             count from it.
         timeout: Seconds, or None for as long as the kernel tries.
+        announce: Takes what the engine would tell of a punch.
     """
 
-    def __init__(self, end: Endpoint, *, began: float, timeout: float | None) -> None:
+    def __init__(
+        self,
+        end: Endpoint,
+        *,
+        began: float,
+        timeout: float | None,
+        announce: Callable[[Event], None] = lambda _event: None,
+    ) -> None:
         self._end = end
+        self._announce = announce
         self._began = began
         self._timeout = timeout
         self._sock: socket.socket | None = None
@@ -185,6 +198,16 @@ class SelfConnection:
         return self._sock
 
     async def _connect(self, sock: socket.socket) -> tuple[socket.socket, PunchReport]:
+        ends = self._end, self._end
+        self._announce(
+            PunchStarted(
+                at=self._elapsed(),
+                local=self._end,
+                remote=self._end,
+                lanes=(ends,),
+                timeout=self._timeout,
+            )
+        )
         code = sock.connect_ex((self._end.host, self._end.port))
         if code in _OURSELVES_IN_USE:
             raise self._taken(code)
@@ -193,12 +216,15 @@ class SelfConnection:
             self._report = replace(self._report, unsent=1, unsent_by=reasons)
             raise self._failure(PeerConnectError)
         self._report = replace(self._report, attempts=1)
+        self._announce(PunchAttempt(at=self._elapsed(), lane=0, number=1))
         if code in _errno.REFUSED_AT_ONCE:
             raise self._refused(code)
         while not self._is_open(sock):
             await anyio.wait_writable(sock)
         _sockets.keep(sock)
-        return sock, self._timed()
+        report = self._timed()
+        self._announce(PunchConnected(at=report.elapsed, report=report))
+        return sock, report
 
     def _is_open(self, sock: socket.socket) -> bool:
         state = tcp_state(sock)
@@ -210,8 +236,9 @@ class SelfConnection:
         return state is TcpState.ESTABLISHED
 
     def _refused(self, code: int) -> PeerConnectError:
-        reasons = {_errno.refusal_reason(code): 1}
-        self._report = replace(self._report, refusals=1, refused_by=reasons)
+        reason, at = _errno.refusal_reason(code), self._elapsed()
+        self._report = replace(self._report, refusals=1, refused_by={reason: 1})
+        self._announce(PunchRefused(at=at, lane=0, number=1, reason=reason, after=at))
         return self._failure(PeerConnectError)
 
     def _taken(self, code: int) -> LocalBindError:
