@@ -151,7 +151,9 @@ async def test_one_sided(net: lab.TwoHosts) -> None:
     assert a.words.startswith("One-sided: their SYN met our waiting SYN_SENT")
     assert b.words.startswith("One-sided: our SYN met their waiting SYN_SENT")
     assert a.flags[-3:] == ["SYN", ">SYN-ACK", "ACK"]
-    assert b.flags[-3:] == [">SYN", "SYN-ACK", ">ACK"]
+    assert b.flags[-2:] == ["SYN-ACK", ">ACK"]
+    # A SYN of a's may be seen in front of the firewall, and never comes to b's socket.
+    assert "SYN_RECEIVED" not in {step.state for step in b.steps}
     assert "no answer came to it" in a.ladder
 
 
