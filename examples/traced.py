@@ -47,4 +47,6 @@ async def main(remote: str, local: str) -> None:
     print(trace)
 
 
-anyio.run(main, sys.argv[1], sys.argv[2])
+if len(sys.argv) != 3:
+    sys.exit(__doc__)
+anyio.run(main, *sys.argv[1:])

@@ -23,6 +23,7 @@ WRONG_USE = {
     "ping_asyncio.py": [],
     "ping_trio.py": [],
     "send_file.py": [],
+    "traced.py": [],
     "two_machines.py": ["some", "thing"],
 }
 
