@@ -22,6 +22,7 @@ MAY_KNOW = {
     "net": {"net", "punch", "trace", "common"},
     "rendezvous.protocol": {"rendezvous.protocol"},
     "rendezvous": {"rendezvous", "rendezvous.protocol", "net", "punch", "common"},
+    "raw": {"raw", "net", "common"},
     "security": {"security"},
     "capture": {"capture"},
     "trace": {"trace", "capture", "common"},
@@ -36,7 +37,7 @@ MAY_KNOW = {
     "doctor": {"doctor", "rendezvous", "rendezvous.protocol", "net", "punch", "common"},
     "cli": {
         *("cli", "door", "rendezvous", "rendezvous.protocol", "lab", "capture"),
-        *("measure", "figures", "common", "doctor", "trace", "trace.recording"),
+        *("measure", "figures", "common", "doctor", "trace", "trace.recording", "raw"),
     },
 }
 
@@ -59,6 +60,10 @@ PURE_MEASURE = tuple(
     for name in ("_records", "_statistics", "_timetable", "_talk", "_pairing", "_summary")
 )
 
+# What is pure in raw: bytes, the state machine, and the table of half-open connections.
+PURE_RAW = tuple(
+    f"simopen.raw.{name}" for name in ("_segments", "_handshake", "_half_open", "_filter")
+)
 
 # What is pure in the doctor: all but what reads, visits and knocks.
 PURE_DOCTOR = tuple(
@@ -149,7 +154,7 @@ def test_the_labs_models_and_pictures_are_pure(name: str, path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "path"),
-    [(name, path) for name, path in modules() if name in PURE_MEASURE],
+    [(name, path) for name, path in modules() if name in PURE_MEASURE + PURE_RAW],
     ids=lambda value: str(value)[-40:],
 )
 def test_the_instruments_arithmetic_is_pure(name: str, path: Path) -> None:

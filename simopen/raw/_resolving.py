@@ -1,0 +1,81 @@
+"""Endpoints as the caller writes them, and addresses as packets have them."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+from typing import Any
+
+import anyio
+
+from simopen._endpoints import (
+    Endpoint,
+    EndpointLike,
+    check_one_host,
+    numeric_address,
+    parse_endpoints,
+    parse_listener,
+)
+from simopen._errors import LocalBindError, UsageError
+from simopen.net import _port_state
+
+from ._segments import Address
+from ._wire import family_of, sockaddr
+
+SOCKADDR_IN6 = 4  # host, port, flow label and scope
+
+
+async def local_address(endpoint: EndpointLike) -> Address:
+    """Our end; its address may be the wildcard, and its port 0.
+
+    Raises:
+        UsageError: It is no endpoint, or no address of one host.
+    """
+    return await _resolve(parse_listener(endpoint, role="local"), "local", socket.AF_UNSPEC)
+
+
+async def remote_address(endpoint: EndpointLike, local: Address | None) -> Address:
+    """The other end, of the family of ours if that is given.
+
+    Raises:
+        UsageError: It is no endpoint, or no address of one host, or of another family.
+    """
+    ((found, *more), *others) = parse_endpoints(endpoint, role="remote")
+    if more or others:
+        raise UsageError(f"remote {endpoint!r}: give one port")
+    family = socket.AF_UNSPEC if local is None else family_of(local)
+    return await _resolve(found, "remote", family)
+
+
+def endpoint_of(address: Address) -> Endpoint:
+    """An address as people read it."""
+    host = str(sockaddr(address)[0])
+    return Endpoint(f"{host}%{address.zone}" if address.zone else host, address.port)
+
+
+def bind_error(error: OSError, local: Address) -> LocalBindError:
+    """Why our end is not to be had."""
+    endpoint, code = endpoint_of(local), error.errno or 0
+    state = _port_state.holder(endpoint) if code == errno.EADDRINUSE else None
+    held = f"is held by another socket ({state or 'bound'})" if code == errno.EADDRINUSE else None
+    text = f"{endpoint} {held or f'cannot be bound: {os.strerror(code)}'}"
+    return LocalBindError(code, text, local=endpoint, state=state)
+
+
+async def _resolve(endpoint: Endpoint, role: str, family: socket.AddressFamily) -> Address:
+    try:
+        answers = await anyio.getaddrinfo(
+            endpoint.host, endpoint.port, family=family, type=socket.SOCK_STREAM
+        )
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"{role} {endpoint} does not resolve: {error}") from None
+    if not answers:
+        raise UsageError(f"{role} {endpoint} does not resolve")
+    found: tuple[Any, ...] = answers[0][4]  # of two or of four
+    host = str(found[0]).partition("%")[0]
+    zone = int(found[3]) if len(found) == SOCKADDR_IN6 else 0
+    zoned = f"{host}%{zone}" if zone else host
+    check_one_host(endpoint, numeric_address(zoned), role=role)
+    return Address(ipaddress.ip_address(host).packed, endpoint.port, zone)
