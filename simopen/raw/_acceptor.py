@@ -43,7 +43,9 @@ from ._filter import MOST_PORTS
 from ._half_open import DEFAULT_MOST, HalfOpenTable
 from ._handshake import Action, Handshake
 from ._host import OfferMaker
+from ._lookup import Lookup
 from ._resolving import bind_error, endpoint_of, local_address
+from ._segments import SYN, Flow, Segment
 from ._taking import open_wire, read_segment, take_over
 from ._wire import Incoming, Wire
 
@@ -81,6 +83,7 @@ class RawListener(Listener[TcpStream]):
         self._wire = wire
         self._table = table
         self._offers = OfferMaker()
+        self._lookup = Lookup()
         self._aside: deque[Incoming] = deque(maxlen=MOST_ASIDE)
         self._accepting = anyio.ResourceGuard("accepting from")
         self._closed = False
@@ -150,6 +153,7 @@ class RawListener(Listener[TcpStream]):
         if not self._closed:
             self._closed = True
             self._wire.close()
+            self._lookup.close()
         await anyio.lowlevel.checkpoint()
 
     # -- the wire ----------------------------------------------------------------------------------
@@ -177,23 +181,27 @@ class RawListener(Listener[TcpStream]):
 
     def _handle(self, incoming: Incoming) -> TcpStream | None:
         segment = read_segment(incoming)
-        if segment is None:
+        if segment is None or self._is_the_kernels(incoming.flow, segment):
             return None
         now = time.monotonic()
         before = len(self._table)
         offer = self._offers.offer(incoming.flow.remote)
         handshake, action = self._table.receive(incoming.flow, segment, offer, now)
         if action is Action.HAND_OVER:
-            return self._hand_over(handshake, action)
+            return self._hand_over(handshake, action, incoming)
         if len(self._table) != before:
             self._expect()
         if action in _SENDS:
             self._wire.send(incoming.flow, handshake.segment(action, now, segment))
         return None
 
-    def _hand_over(self, handshake: Handshake, action: Action) -> TcpStream | None:
+    def _is_the_kernels(self, flow: Flow, segment: Segment) -> bool:
+        new = segment.flags & SYN and flow not in self._table
+        return bool(new) and self._lookup.has(flow)
+
+    def _hand_over(self, handshake: Handshake, action: Action, last: Incoming) -> TcpStream | None:
         try:
-            return take_over(handshake, action, self._wire, aside=self._aside)
+            return take_over(handshake, action, self._wire, last=last, aside=self._aside)
         except OSError:  # no descriptor left, or a socket has these endpoints already
             now = time.monotonic()
             self._wire.send(handshake.flow, handshake.segment(Action.SEND_RESET, now))

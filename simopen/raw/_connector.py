@@ -107,37 +107,40 @@ async def _connect(flow: Flow, wire: Wire, sock: socket.socket, allowed: float |
     wire.expect({flow.remote.port})
     wire.send(flow, handshake.segment(handshake.start(now), now))
     while True:
-        segment = await _next_segment(wire, flow, min(handshake.next_deadline(), give_up_at))
+        incoming, segment = await _next(wire, flow, min(handshake.next_deadline(), give_up_at))
         now = time.monotonic()
-        if now >= give_up_at:
-            raise _failure(flow, f"did not answer within {allowed} s", RawTimeoutError)
-        action = handshake.tick(now) if segment is None else handshake.receive(segment, now)
-        match action:
-            case Action.ACKNOWLEDGE | Action.HAND_OVER:
+        if incoming is None or segment is None:
+            if now >= give_up_at:
+                raise _failure(flow, f"did not answer within {allowed} s", RawTimeoutError)
+            action = handshake.tick(now)
+        else:
+            action = handshake.receive(segment, now)
+            if action in (Action.ACKNOWLEDGE, Action.HAND_OVER):
                 aside: deque[Incoming] = deque(maxlen=1)  # nobody looks at others' packets
-                stream = take_over(handshake, action, wire, aside=aside, sock=sock)
-                if stream is None:
-                    raise _failure(flow, "has reset the connection")
-                return stream
-            case Action.END if segment is None:
-                raise _failure(flow, "did not answer", RawTimeoutError)
-            case Action.END:
-                raise _failure(flow, "refuses the connection")
-            case Action.SEND_SYN | Action.SEND_SYN_ACK | Action.SEND_ACK | Action.SEND_RESET:
-                wire.send(flow, handshake.segment(action, now, segment))
+                return take_over(handshake, action, wire, last=incoming, aside=aside, sock=sock)
+        if action is Action.END:
+            raise (
+                _failure(flow, "did not answer", RawTimeoutError)
+                if segment is None
+                else _failure(flow, "refuses the connection")
+            )
+        if action is not Action.IGNORE:
+            wire.send(flow, handshake.segment(action, now, segment))
 
 
-async def _next_segment(wire: Wire, flow: Flow, deadline: float) -> Segment | None:
-    """The next one of a connection, or None at the deadline."""
+async def _next(
+    wire: Wire, flow: Flow, deadline: float
+) -> tuple[Incoming, Segment] | tuple[None, None]:
+    """The next segment of a connection with its packet, or nothing at the deadline."""
     while True:
         await anyio.lowlevel.checkpoint()
         incoming = wire.receive()
         left = deadline - time.monotonic()
         if incoming is not None:
             if incoming.flow == flow and (segment := read_segment(incoming)) is not None:
-                return segment
+                return incoming, segment
         elif left <= 0:
-            return None
+            return None, None
         else:
             with anyio.move_on_after(left):
                 await wire.wait()

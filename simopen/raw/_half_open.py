@@ -86,6 +86,10 @@ class HalfOpenTable:
         """How many are half-open."""
         return sum(map(len, self._generations))
 
+    def __contains__(self, flow: Flow) -> bool:
+        """Whether a handshake is going on."""
+        return self._find(flow) is not None
+
     def ports(self, most: int) -> set[int]:
         """The ports of some peers that are half-open.
 

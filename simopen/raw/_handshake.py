@@ -9,10 +9,6 @@ the order of §3.10.7, and becomes one :class:`Event`; the clock makes OVERDUE a
 ``TRANSITIONS`` gives the next state and one :class:`Action` for every pair that can occur, and a
 pair that is not in it is a bug of the caller and raises ``LookupError``.
 
-What the peer sends with its acknowledgement or right behind it comes before the kernel's socket is
-there. What of it is in order is kept, up to the window that was offered, and goes to that socket;
-the rest counts as lost on the way, and the peer sends it again.
-
 Resets must hit the expected number exactly, as RFC 5961 asks of the later states; anything outside
 the window is answered by where we are (a challenge), which a peer that has begun anew answers by
 the reset that makes room for it.
@@ -35,7 +31,7 @@ Invariants
 
 - Nothing is sent but as the answer to a segment, to the clock or to :meth:`Handshake.start`.
 - ESTABLISHED is reached only by an acknowledgement of our own SYN.
-- At most one window of data is kept, and none before ESTABLISHED.
+- No data is kept, and none is acknowledged.
 """
 
 from __future__ import annotations
@@ -49,7 +45,6 @@ from typing import TYPE_CHECKING
 from ._segments import (
     ACK,
     FIN,
-    MODULUS,
     RST,
     SYN,
     Flow,
@@ -94,7 +89,6 @@ class Event(enum.Enum):
     BAD_ACK = enum.auto()  # of something that was never sent
     OTHER_SYN = enum.auto()  # within the window of a half-open connection
     OUTSIDE = enum.auto()  # numbers that are not in the window
-    DATA = enum.auto()  # on an established connection
     RESET = enum.auto()
     NOTHING = enum.auto()  # nothing that concerns us
     OVERDUE = enum.auto()  # no answer by the deadline
@@ -134,9 +128,6 @@ TRANSITIONS: Mapping[tuple[State, Event], tuple[State, Action]] = MappingProxyTy
     (State.SYN_RECEIVED, Event.NOTHING): (State.SYN_RECEIVED, Action.IGNORE),
     (State.SYN_RECEIVED, Event.OVERDUE): (State.SYN_RECEIVED, Action.SEND_SYN_ACK),
     (State.SYN_RECEIVED, Event.EXPIRED): (State.CLOSED, Action.END),
-    (State.ESTABLISHED, Event.DATA): (State.ESTABLISHED, Action.IGNORE),
-    (State.ESTABLISHED, Event.RESET): (State.CLOSED, Action.END),
-    (State.ESTABLISHED, Event.NOTHING): (State.ESTABLISHED, Action.IGNORE),
 })  # fmt: skip
 
 
@@ -233,12 +224,6 @@ class Handshake:
         self._window = 0  # their last, scaled,
         self._window_from = 0  # and which segment said so
         self._deadline = math.inf
-        self._kept = bytearray()
-
-    @property
-    def data(self) -> bytes:
-        """What the peer has sent already, in order."""
-        return bytes(self._kept)
 
     def next_deadline(self) -> float:
         """When to call :meth:`tick`; ``math.inf`` for never."""
@@ -262,12 +247,9 @@ class Handshake:
         event = self._judge(segment)
         if event in (Event.SYN, Event.SYN_ACK):
             self._note_syn(segment)
-        if event in (Event.ACK, Event.SYN_ACK, Event.DATA):
+        if event in (Event.ACK, Event.SYN_ACK):
             self._note_window(segment)
-        action = self._handle(event, now)
-        if event in (Event.ACK, Event.DATA):
-            self._keep(segment)
-        return action
+        return self._handle(event, now)
 
     def tick(self, now: float) -> Action:
         """Take note that a deadline has passed.
@@ -293,7 +275,7 @@ class Handshake:
         return self._segment(
             self._numbers.sequence if begins else self._send_next,
             flags,
-            ack=plus(self._receive_next, len(self._kept)) if flags & ACK else 0,
+            ack=self._receive_next if flags & ACK else 0,
             window=self._offer.window if begins else self._offer.window >> self._scales[1],
             options=self._options(action, now),
         )
@@ -330,8 +312,6 @@ class Handshake:
                 return self._judge_answer(segment)
             case State.SYN_RECEIVED:
                 return self._judge_half_open(segment)
-            case State.ESTABLISHED:
-                return self._judge_more(segment)
             case _:
                 return Event.NOTHING
 
@@ -361,14 +341,6 @@ class Handshake:
         if not flags & ACK:
             return Event.NOTHING
         return Event.ACK if segment.ack == self._send_next else Event.BAD_ACK
-
-    def _judge_more(self, segment: Segment) -> Event:
-        if segment.flags & RST:
-            expected = plus(self._receive_next, len(self._kept))
-            return Event.RESET if segment.seq in (self._receive_next, expected) else Event.NOTHING
-        if segment.flags & SYN or not segment.flags & ACK or segment.ack != self._send_next:
-            return Event.NOTHING
-        return Event.DATA if self._is_acceptable(segment) else Event.NOTHING
 
     def _is_acceptable(self, segment: Segment) -> bool:
         """Whether its first or last octet is in the window (RFC 9293 §3.10.7.4, first check)."""
@@ -409,13 +381,6 @@ class Handshake:
             self._window_from = segment.seq
         if segment.options.timestamps is not None:
             self._echo = segment.options.timestamps.value
-
-    def _keep(self, segment: Segment) -> None:
-        """Keep what is in order, up to the window."""
-        known = (plus(self._receive_next, len(self._kept)) - segment.seq) % MODULUS
-        if known <= len(segment.data) and not segment.flags & SYN:
-            fresh = segment.data[known : known + self._offer.window - len(self._kept)]
-            self._kept += fresh
 
     # -- what is said ------------------------------------------------------------------------------
 

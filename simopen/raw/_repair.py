@@ -1,26 +1,18 @@
 """The hand-over: an ordinary kernel socket for a connection that was opened in user space.
 
-Theory of operation
-===================
-
-With ``TCP_REPAIR`` (made for moving processes between hosts) a socket is told both sequence
+With ``TCP_REPAIR``, made for moving processes between hosts, a socket is told both sequence
 numbers, "connects" without sending anything, is ESTABLISHED at once, and is then told what the
-handshake has agreed on. From the moment of that ``connect()`` the kernel gives it the connection's
-packets; before it, it answered them by resets, which the firewall drops, and only we saw them.
+handshake has agreed on.
 
-So that none is counted twice or lost in between, the new socket first has a filter that drops
-everything. Meanwhile all that has come so far is put into its receive queue, and then the filter
-goes. A packet that falls into the microseconds between our last look and that is lost, as on a
-wire; its sender sends it again. What was put in the queue is acknowledged by us, since the kernel
-owes nobody an acknowledgement for it.
+From that ``connect()`` on the kernel gives it the packets of the connection. Those that came before
+it knows what was agreed on would be misunderstood, and a FIN among them would end all telling; so
+until then a filter drops everything, and the caller replays it (:mod:`._taking`).
 """
 
 from __future__ import annotations
 
-import errno
 import socket
 import struct
-from collections.abc import Callable
 
 from . import _filter
 from ._errors import RawUnavailableError, lacking
@@ -32,10 +24,9 @@ from ._wire import SO_DETACH_FILTER, attach_filter, family_of, sockaddr
 _REPAIR, _REPAIR_QUEUE, _QUEUE_SEQ, _REPAIR_OPTIONS = 19, 20, 21, 22
 _TIMESTAMP, _REPAIR_WINDOW = 24, 29
 _ON, _OFF = 1, -1  # off without a window probe
-_NO_QUEUE, _RECEIVE_QUEUE, _SEND_QUEUE = 0, 1, 2
+_RECEIVE_QUEUE, _SEND_QUEUE = 1, 2
+_LARGEST_MAXSEG = 32_767  # bytes; MAX_TCP_WINDOW
 _MSS, _SCALE, _SACK_PERMITTED, _TIMESTAMPS = 2, 3, 4, 8  # kinds of options, as on the wire
-
-_NOTHING = 0
 
 
 def open_socket(local: Address) -> socket.socket:
@@ -80,66 +71,44 @@ def check_permitted() -> None:
             ) from None
 
 
-def hand_over(
-    connection: Connection,
-    more: Callable[[], bytes | None],
-    sock: socket.socket | None = None,
-) -> socket.socket | None:
+def hand_over(connection: Connection, sock: socket.socket | None = None) -> socket.socket:
     """Give a connection to a kernel socket.
 
     Args:
         connection: An established one.
-        more: Called when the kernel has the connection and holds its packets off, until it has
-            nothing: the data that has come since the last call, or None if there was a reset.
         sock: A socket that is bound to our end, or None for a new one. It is closed on failure.
 
     Returns:
-        The ESTABLISHED socket, non-blocking; None if the connection has been reset.
+        The ESTABLISHED socket, non-blocking.
 
     Raises:
         OSError: No socket can be had, or the connection's place is taken.
     """
-    sock = sock or socket.socket(family_of(connection.flow.local), socket.SOCK_STREAM)
+    flow = connection.flow
+    sock = sock or socket.socket(family_of(flow.local), socket.SOCK_STREAM)
     try:
-        _establish(sock, connection)
-        while data := more():
-            _fill(sock, data)
-        if data is None:
-            sock.close()  # says nothing to the peer, as it is under repair
-            return None
-        sock.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, _NOTHING)
-        _set(sock, _REPAIR_QUEUE, _NO_QUEUE)
+        sock.setblocking(False)
+        _set(sock, _REPAIR, _ON)
+        _set_queue(sock, _RECEIVE_QUEUE, connection.receive_next)
+        _set_queue(sock, _SEND_QUEUE, connection.send_next)
+        if sock.getsockname()[1] == 0:
+            sock.bind(sockaddr(flow.local))
+        attach_filter(sock, _filter.DROP_ALL)
+        # The size of our segments is reckoned in connect(), and not once more for an option.
+        _set(sock, socket.TCP_MAXSEG, min(connection.mss, _LARGEST_MAXSEG))
+        sock.connect(sockaddr(flow.remote))
+        _set(sock, socket.TCP_MAXSEG, 0)
+        _set_options(sock, connection)
+        _set_windows(sock, connection)
         _set(sock, _REPAIR, _OFF)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
+        _set(sock, socket.TCP_NODELAY, 1)
         # As an accepted socket has it: a server may listen on the port while this one lives.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     except BaseException:
         sock.close()
         raise
     return sock
-
-
-def _establish(sock: socket.socket, connection: Connection) -> None:
-    flow = connection.flow
-    sock.setblocking(False)
-    _set(sock, _REPAIR, _ON)
-    _set_queue(sock, _RECEIVE_QUEUE, connection.receive_next)
-    _set_queue(sock, _SEND_QUEUE, connection.send_next)
-    if sock.getsockname()[1] == 0:
-        if sock.family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind(sockaddr(flow.local))
-    attach_filter(sock, _filter.DROP_ALL)
-    sock.connect(sockaddr(flow.remote))
-    _set_options(sock, connection)
-    _set_windows(sock, connection)
-    _set(sock, _REPAIR_QUEUE, _RECEIVE_QUEUE)
-
-
-def _fill(sock: socket.socket, data: bytes) -> None:
-    """Put data into the queue that was chosen."""
-    if sock.send(data) < len(data):
-        raise OSError(errno.ENOBUFS, "the receive queue does not take what has come")
 
 
 def _set_queue(sock: socket.socket, queue: int, sequence: int) -> None:

@@ -168,7 +168,18 @@ def build(segment: Segment, source: bytes, destination: bytes) -> bytes:
         0,
         0,
     )
-    data = header + options + segment.data
+    return with_checksum(header + options + segment.data, source, destination)
+
+
+def with_checksum(data: bytes, source: bytes, destination: bytes) -> bytes:
+    """A segment with its checksum.
+
+    Args:
+        data: The segment with any.
+        source: The address it is sent from, packed.
+        destination: The address it is sent to.
+    """
+    data = data[:_CHECKSUM_AT] + bytes(2) + data[_CHECKSUM_AT + 2 :]
     checksum = ~_sum(_pseudo_header(source, destination, len(data)) + data) & 0xFFFF
     return data[:_CHECKSUM_AT] + checksum.to_bytes(2, "big") + data[_CHECKSUM_AT + 2 :]
 

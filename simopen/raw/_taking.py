@@ -1,9 +1,17 @@
 """From a handshake to a stream: what acceptor and connector do alike.
 
-The hand-over looks through the raw socket for what has come on its connection meanwhile; packets of
-others are put aside for the next turn. After it, what had come is acknowledged, and where the
-handshake itself still owes its last ACK, that leaves now: the peer cannot send before its socket
-here is there.
+Theory of operation
+===================
+
+A peer may send with its acknowledgement or right behind it, data and even its FIN or a reset. What
+comes before the kernel has the connection's socket, only the raw socket sees. So as soon as that
+socket is there, the packet that has completed the handshake and all that waits behind it are
+*replayed*: sent once more, as they were, from us to ourselves. The kernel takes them for the
+peer's and does what TCP does: it puts data in order, acknowledges, closes, resets. What it had seen
+by itself already is a duplicate to it, so that nothing can be lost in between and nothing be
+counted twice.
+
+Others' packets are put aside for the next turn.
 """
 
 from __future__ import annotations
@@ -11,7 +19,7 @@ from __future__ import annotations
 import socket
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 
 import anyio
@@ -20,11 +28,11 @@ import anyio.to_thread
 from simopen.net._stream import TcpStream
 
 from . import _repair
-from ._handshake import Action, Handshake, State
+from ._handshake import Action, Handshake
 from ._segments import Address, Segment, SegmentError, is_sound, parse
 from ._wire import Incoming, Wire
 
-MOST_LOOKS = 64  # packets that one hand-over looks through
+MOST_LOOKS = 256  # packets that one hand-over looks through; a first window is some ten
 
 
 @asynccontextmanager
@@ -67,51 +75,41 @@ def take_over(
     action: Action,
     wire: Wire,
     *,
+    last: Incoming,
     aside: deque[Incoming],
     sock: socket.socket | None = None,
-) -> TcpStream | None:
+) -> TcpStream:
     """Make a stream of an established handshake.
 
     Args:
         handshake: It.
         action: HAND_OVER or ACKNOWLEDGE.
         wire: The raw socket.
+        last: The packet that has completed it.
         aside: Packets that are to be handled later; others' are put there.
         sock: A socket bound to our end, or None for a new one.
-
-    Returns:
-        The stream, or None where the peer has reset the connection already.
 
     Raises:
         OSError: No socket can be had, or the connection's place is taken.
     """
-    given = 0
-
-    def more() -> bytes | None:
-        nonlocal given
-        _collect(handshake, wire, aside)
-        if handshake.state is not State.ESTABLISHED:
-            return None
-        data = handshake.data[given:]
-        given += len(data)
-        return data
-
-    done = _repair.hand_over(handshake.connection(time.monotonic()), more, sock)
-    if done is None:
-        return None
-    now = time.monotonic()
-    if action is Action.ACKNOWLEDGE or given:
-        wire.send(handshake.flow, handshake.segment(Action.SEND_ACK, now))
-    return TcpStream(done)
+    sock = _repair.hand_over(handshake.connection(time.monotonic()), sock)
+    if action is Action.ACKNOWLEDGE:
+        wire.send(handshake.flow, handshake.segment(Action.SEND_ACK, time.monotonic()))
+    mine = [] if action is Action.ACKNOWLEDGE else [last]  # not a SYN-ACK
+    others: list[Incoming] = []
+    for incoming in _waiting(wire, aside):
+        (mine if incoming.flow == handshake.flow else others).append(incoming)
+    aside.extend(others)
+    for incoming in mine:
+        wire.replay(incoming)
+    return TcpStream(sock)
 
 
-def _collect(handshake: Handshake, wire: Wire, aside: deque[Incoming]) -> None:
-    waiting = list(aside)
-    aside.clear()
-    while len(waiting) < MOST_LOOKS and (incoming := wire.receive()) is not None:
-        waiting.append(incoming)
-    for incoming in waiting:
-        if incoming.flow != handshake.flow:
-            aside.append(incoming)
-        elif (segment := read_segment(incoming)) is not None:
-            handshake.receive(segment, time.monotonic())
+def _waiting(wire: Wire, aside: deque[Incoming]) -> Iterator[Incoming]:
+    """What has come and was not handled."""
+    while aside:
+        yield aside.popleft()
+    for _ in range(MOST_LOOKS):
+        if (incoming := wire.receive()) is None:
+            return
+        yield incoming

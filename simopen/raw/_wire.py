@@ -20,13 +20,14 @@ from simopen.net._sockets import close
 
 from . import _filter
 from ._errors import lacking
-from ._segments import Address, Flow, Segment, build
+from ._segments import Address, Flow, Segment, build, with_checksum
 
 SO_MARK = 36
 SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
 IP_PKTINFO = 8
 MARK = 0x51301  # on what we send, so that our firewall rule can tell it from the kernel's
 LARGEST = 65_535  # bytes of one packet
+_HOPS = 64
 _IPV4_LENGTH = 4
 _PACKET_INFO_V6 = struct.Struct("=16sI")
 
@@ -64,13 +65,20 @@ class Wire:
         except PermissionError:
             raise lacking("CAP_NET_RAW") from None
         try:
-            self._set_up()
+            # Packets are sent on this one with their IP header.
+            self._replaying = socket.socket(self.family, socket.SOCK_RAW, socket.IPPROTO_RAW)
         except BaseException:
             self._sock.close()
+            raise
+        try:
+            self._set_up()
+        except BaseException:
+            self.close()
             raise
 
     def _set_up(self) -> None:
         self._sock.setblocking(False)
+        self._replaying.setblocking(False)
         # First nothing, so that no packet of before the filter is in the buffer.
         attach_filter(self._sock, _filter.DROP_ALL)
         try:
@@ -121,8 +129,28 @@ class Wire:
         except OSError:
             return
 
+    def replay(self, incoming: Incoming) -> None:
+        """Have the kernel get a packet once more; whatever hinders that counts as a loss.
+
+        Args:
+            incoming: The packet; its checksum may have been left for a network card.
+        """
+        source, target = incoming.flow.remote.packed, incoming.flow.local.packed
+        data = with_checksum(incoming.data, source, target)
+        if self.family == socket.AF_INET:
+            head = struct.pack("!BxHxxxxBBxx", 0x45, 20 + len(data), _HOPS, socket.IPPROTO_TCP)
+        else:
+            head = struct.pack("!IHBB", 6 << 28, len(data), socket.IPPROTO_TCP, _HOPS)
+        try:
+            self._replaying.sendto(
+                head + source + target + data, sockaddr(incoming.flow.local._replace(port=0))
+            )
+        except OSError:
+            return
+
     def close(self) -> None:
         """Close it, and wake who waits."""
+        self._replaying.close()
         close(self._sock)
 
 
