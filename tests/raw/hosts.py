@@ -74,10 +74,10 @@ async def tables(host: lab.Host) -> list[str]:
     return done.stdout.decode().splitlines()
 
 
-async def until_tables(host: lab.Host, count: int) -> None:
-    """Wait until so many tables are there."""
+async def until_ready(host: lab.Host, before: list[str]) -> None:
+    """Wait until a table is there that was not there before."""
     with anyio.fail_after(PATIENCE):
-        while len(await tables(host)) != count:  # noqa: ASYNC110 - of another process
+        while not set(await tables(host)) - set(before):  # noqa: ASYNC110 - of another process
             await anyio.sleep(0.05)
 
 
@@ -91,13 +91,14 @@ async def serving(
 ) -> AsyncIterator[None]:
     """Servers in a host, killed at the end of the block."""
     async with anyio.create_task_group() as group:
-        for number, endpoint in enumerate(endpoints):
+        for endpoint in endpoints:
 
             async def run(endpoint: str = endpoint) -> None:
                 await host.call(serve, endpoint, handler, backlog, **LOOPS[loop])
 
+            before = await tables(host)
             group.start_soon(run)
-            await until_tables(host, number + 1)
+            await until_ready(host, before)
         yield
         group.cancel_scope.cancel()
 

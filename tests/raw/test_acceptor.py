@@ -10,16 +10,18 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio.abc import SocketAttribute
 
+from benchmarks.common import LOOPS
 from simopen import LocalBindError, UsageError, lab, raw
 from simopen.lab.capture import ladder
 from tests.helpers import no_socket_left
 from tests.raw import hosts
-from tests.raw.hosts import PORT, serving, until_tables
+from tests.raw.hosts import PORT, serving, tables, until_ready
 
 pytestmark = [pytest.mark.anyio, pytest.mark.lab, pytest.mark.usefixtures("require_lab")]
 
-LOOPS = ["asyncio", "uvloop", "trio"]
+
 ANY = f"0.0.0.0:{PORT}"
 ANY_V6 = f"[::]:{PORT}"
 
@@ -30,42 +32,37 @@ def anyio_backend(request: pytest.FixtureRequest) -> object:
     return request.param
 
 
-def address(host: lab.Host, *, v6: bool) -> str:
-    """One of a host's addresses."""
-    return host.ipv6 if v6 else host.ipv4
-
-
 # -- stock clients ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("v6", [False, True], ids=["ipv4", "ipv6"])
-async def test_a_stock_client_is_served(loop: str, *, v6: bool) -> None:
-    """Curl gets its page from a host that shows no listening socket."""
+async def test_stock_clients_are_served(loop: str) -> None:
+    """Curl gets its page over IPv4 and IPv6 from a host that shows no listening socket."""
     async with (
         lab.two_hosts(0.002) as net,
-        serving(net.b, ANY_V6 if v6 else ANY, handler="page", loop=loop),
+        serving(net.b, ANY, ANY_V6, handler="page", loop=loop),
     ):
-        host = f"[{net.b.ipv6}]" if v6 else net.b.ipv4
-        done = await net.a.run(["curl", "-sS", "--max-time", "20", f"http://{host}:{PORT}/"])
-        assert done.stdout == b"hello\n"
+        for host in (net.b.ipv4, f"[{net.b.ipv6}]"):
+            done = await net.a.run(["curl", "-sS", "--max-time", "20", f"http://{host}:{PORT}/"])
+            assert done.stdout == b"hello\n"
         assert not net.b.listeners()
         shown = await net.b.run(["ss", "-H", "-l", "-t", "-n"])
         assert shown.stdout == b""
 
 
 async def test_a_shell_is_served() -> None:
-    """So does bash, whose redirections can connect."""
-    async with lab.two_hosts(0.002) as net, serving(net.b, ANY):
+    """So is bash, whose redirections can connect, and a client that says nothing first."""
+    async with (
+        lab.two_hosts(0.002) as net,
+        serving(net.b, ANY),
+        serving(net.b, f"0.0.0.0:{PORT + 1}", handler="greet"),
+    ):
         script = f"exec 3<>/dev/tcp/{net.b.ipv4}/{PORT}; echo said >&3; head -1 <&3"
         done = await net.a.run(["timeout", "20", "bash", "-c", script])
         assert done.stdout == b"said\n"
-
-
-async def test_who_speaks_first_is_heard() -> None:
-    """The first bytes may be the server's."""
-    async with lab.two_hosts(0.002) as net, serving(net.b, ANY, handler="greet"):
-        await net.a.call(hosts.listen, net.b.ipv4, b"welcome\n")
+        script = f"head -1 < /dev/tcp/{net.b.ipv4}/{PORT + 1}"
+        done = await net.a.run(["timeout", "20", "bash", "-c", script])
+        assert done.stdout == b"welcome\n"
 
 
 async def test_five_hundred_in_a_row() -> None:
@@ -76,15 +73,14 @@ async def test_five_hundred_in_a_row() -> None:
     assert len(times) == 500
 
 
-@pytest.mark.parametrize("v6", [False, True], ids=["ipv4", "ipv6"])
-async def test_a_hundred_megabytes_each_way(*, v6: bool) -> None:
+async def test_a_hundred_megabytes_each_way() -> None:
     """They arrive as they were sent."""
-    size = 100 if not v6 else 10
     async with (
         lab.two_hosts() as net,
-        serving(net.b, ANY_V6 if v6 else ANY, handler="digest", loop="uvloop"),
+        serving(net.b, ANY, ANY_V6, handler="digest", loop="uvloop"),
     ):
-        await net.a.call(hosts.exchange, address(net.b, v6=v6), size)
+        await net.a.call(hosts.exchange, net.b.ipv4, 100)
+        await net.a.call(hosts.exchange, net.b.ipv6, 5)
 
 
 async def test_loss() -> None:
@@ -115,129 +111,130 @@ async def test_the_handshake_on_the_wire(tmp_path: Path) -> None:
     assert not [step for step in steps if "RST" in step.flags]
 
 
-def listened(host: str) -> dict[str, Any]:
-    """The connection of an ordinary listener."""
-    with socket.create_server((host, PORT)) as listener:
-        sock, _ = listener.accept()
-        with sock:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.recv(1)
-            return hosts.tcp_info(sock)
+SETTINGS: list[dict[str, int]] = [
+    {},
+    {"tcp_timestamps": 0},
+    {"tcp_sack": 0},
+    {"tcp_window_scaling": 0},
+    {"tcp_timestamps": 0, "tcp_sack": 0, "tcp_window_scaling": 0},
+]
 
 
-async def accepted(host: str) -> dict[str, Any]:
-    """The connection of ours."""
-    async with raw.accept((host, PORT)) as listener, await listener.accept() as stream:
-        await stream.receive(1)
-        return hosts.tcp_info(stream.extra(anyio.abc.SocketAttribute.raw_socket))
+async def take_each(host: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """For each setting what an ordinary listener's socket has agreed on, and what one of ours."""
+    found = []
+    for _ in SETTINGS:
+        with socket.create_server((host, PORT)) as listener:
+            await anyio.wait_readable(listener)
+            sock, _ = listener.accept()
+            with sock:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.recv(1)
+                listened = hosts.tcp_info(sock)
+        async with raw.accept((host, PORT + 1)) as acceptor, await acceptor.accept() as stream:
+            await stream.receive(1)
+            accepted = hosts.tcp_info(stream.extra(SocketAttribute.raw_socket))
+        found.append((listened, accepted))
+    return found
 
 
-def connect_with(host: str, options: dict[str, int]) -> None:
-    """Connect from a kernel with other settings, however long it takes to be heard."""
-    for name, value in options.items():
-        Path(f"/proc/sys/net/ipv4/{name}").write_text(str(value))
-    for _ in range(1000):
-        with socket.socket() as sock:
-            if sock.connect_ex((host, PORT)) == 0:
+async def connect_to_each(host: str) -> None:
+    """Connect to one after the other with each setting, however long it takes to be heard."""
+    for setting in SETTINGS:
+        for name in ("tcp_timestamps", "tcp_sack", "tcp_window_scaling"):
+            await anyio.Path(f"/proc/sys/net/ipv4/{name}").write_text(str(setting.get(name, 1)))
+        for port in (PORT, PORT + 1):
+            with socket.socket() as sock:
+                while sock.connect_ex((host, port)):  # noqa: ASYNC110 - another host's
+                    await anyio.sleep(0.02)
                 sock.sendall(b"x")
                 sock.recv(1)
-                return
-        anyio.run(anyio.sleep, 0.02)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"tcp_timestamps": 0},
-        {"tcp_sack": 0},
-        {"tcp_window_scaling": 0},
-        {"tcp_timestamps": 0, "tcp_sack": 0, "tcp_window_scaling": 0},
-    ],
-    ids=lambda options: "+".join(options) or "all",
-)
-async def test_options_are_what_a_kernel_agrees_on(options: dict[str, int]) -> None:
+async def test_options_are_what_a_kernel_agrees_on() -> None:
     """Scales, SACK, timestamps and segment sizes are those that a listener's socket has."""
-    seen = {}
-    for server in (listened, accepted):
-        async with lab.two_hosts(0.001) as net, anyio.create_task_group() as group:
-            group.start_soon(net.a.call, connect_with, net.b.ipv4, options)
-            with anyio.fail_after(hosts.PATIENCE):
-                seen[server.__name__] = await net.b.call(server, net.b.ipv4)
-            group.cancel_scope.cancel()
-    assert seen["accepted"] == seen["listened"]
-    assert seen["accepted"]["state"] == 1  # ESTABLISHED
+    async with lab.two_hosts(0.001) as net, anyio.create_task_group() as group:
+        group.start_soon(net.a.call, connect_to_each, net.b.ipv4)
+        with anyio.fail_after(hosts.PATIENCE):
+            found = await net.b.call(take_each, net.b.ipv4)
+        group.cancel_scope.cancel()
+    assert len(found) == len(SETTINGS)
+    for listened, accepted in found:
+        assert accepted == listened
+        assert accepted["state"] == 1  # ESTABLISHED
+    assert len({listened["options"] for listened, _ in found}) == len(SETTINGS)
 
 
-def stray(host: str, local: str, flags: int) -> int | None:
-    """Send a lone segment, and say with what flags it was answered within a second."""
+STRAYS = {0x10: 0x04, 0x12: 0x04, 0x04: None, 0x06: None}  # flags and those of the answer
+
+
+def send_strays(host: str, local: str) -> dict[int, int | None]:
+    """Send lone segments, and say with what flags they were answered within a second."""
+    from simopen.raw._segments import Segment, build  # noqa: PLC0415 - in the host only
+
+    found: dict[int, int | None] = {}
+    ends = [socket.inet_aton(each) for each in (local, host)]
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP) as sock:
-        from simopen.raw._segments import Segment, build  # noqa: PLC0415 - in the host only
+        sock.settimeout(0.5)
+        for flags in STRAYS:
+            stray = Segment(
+                source=4444 + flags, destination=PORT, seq=77, ack=99, flags=flags, window=1000
+            )
+            sock.sendto(build(stray, *ends), (host, 0))
+            found[flags] = None
+            try:
+                while struct.unpack_from("!HH", data := sock.recv(1000), 20) != (
+                    PORT,
+                    4444 + flags,
+                ):
+                    pass
+                found[flags] = data[33]
+            except TimeoutError:
+                pass
+    return found
 
-        sock.settimeout(1)
-        ends = [socket.inet_aton(each) for each in (local, host)]
-        segment = Segment(source=4444, destination=PORT, seq=77, ack=99, flags=flags, window=1000)
-        sock.sendto(build(segment, *ends), (host, 0))
-        try:
-            while True:
-                data = sock.recv(1000)
-                if struct.unpack_from("!HH", data, 20) == (PORT, 4444):
-                    return data[33]
-        except TimeoutError:
-            return None
 
-
-@pytest.mark.parametrize(
-    ("flags", "answer"),
-    [
-        pytest.param(0x10, 0x04, id="an ACK by a reset"),
-        pytest.param(0x12, 0x04, id="a SYN-ACK by a reset"),
-        pytest.param(0x04, None, id="a reset by nothing"),
-        pytest.param(0x06, None, id="a SYN that resets by nothing"),
-    ],
-)
-async def test_stray_segments_are_answered_as_ever(flags: int, answer: int | None) -> None:
+async def test_stray_segments_are_answered_as_ever() -> None:
     """What belongs to no connection is answered as RFC 9293 §3.10.7 says (by the kernel)."""
     async with lab.two_hosts(0.001) as net, serving(net.b, ANY):
-        assert await net.a.call(stray, net.b.ipv4, net.a.ipv4, flags) == answer
+        assert await net.a.call(send_strays, net.b.ipv4, net.a.ipv4) == STRAYS
 
 
 # -- what is left behind ---------------------------------------------------------------------------
 
 
-async def leave(endpoint: str, how: str) -> None:
+async def leave(endpoint: str) -> None:
     """Accept for a moment, and leave one way or another."""
-    with no_socket_left(), anyio.move_on_after(0.3 if how == "cancelled" else None):
-        try:
-            async with raw.accept(endpoint) as listener:
-                if how == "cancelled":
-                    await listener.accept()
-                if how == "raised":
-                    raise KeyError  # noqa: TRY301 - the block's own
-        except KeyError:
+    with no_socket_left():
+        async with raw.accept(endpoint):
             pass
+        with pytest.raises(KeyError):
+            async with raw.accept(endpoint):
+                raise KeyError
+        with anyio.move_on_after(0.3):
+            async with raw.accept(endpoint) as listener:
+                await listener.accept()
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("how", ["left", "raised", "cancelled"])
-async def test_nothing_is_left(loop: str, how: str) -> None:
+async def test_nothing_is_left(loop: str) -> None:
     """However the block is left, no table and no socket stays."""
     async with lab.two_hosts() as net:
-        await net.a.call(leave, ANY, how, **hosts.LOOPS[loop])
-        assert await hosts.tables(net.a) == []
+        await net.a.call(leave, ANY, **LOOPS[loop])
+        assert await tables(net.a) == []
 
 
 async def test_a_crash_is_cleaned_up_by_the_next_start() -> None:
     """A killed process leaves its table; the next one removes it, and no table of the living."""
     async with lab.two_hosts() as net, serving(net.a, ANY):
-        living = await hosts.tables(net.a)
+        living = await tables(net.a)
         async with await net.a.popen([sys.executable, "-c", CRASHING]) as crashing:
-            await until_tables(net.a, 2)
+            await until_ready(net.a, living)
             crashing.kill()
-        left = await hosts.tables(net.a)
+        left = await tables(net.a)
         assert len(left) == 2
         async with serving(net.a, f"0.0.0.0:{PORT + 2}"):
-            now = await hosts.tables(net.a)
+            now = await tables(net.a)
         assert len(now) == 2
         assert set(left) & set(now) == set(living)
 
@@ -259,7 +256,7 @@ async def taken(host: str) -> None:
         with pytest.raises(OSError, match="in use"):
             socket.create_server((host, PORT))
     async with raw.accept((host, 0)) as listener:
-        assert listener.extra(anyio.abc.SocketAttribute.local_port) == listener.local.port > 0
+        assert listener.extra(SocketAttribute.local_port) == listener.local.port > 0
 
 
 async def test_a_port_is_had_once() -> None:
@@ -311,12 +308,12 @@ async def test_a_flood_of_syns() -> None:
             result.append(await net["server"].call(flooded, ANY))
 
         group.start_soon(serve)
-        await until_tables(net["server"], 1)
+        await until_ready(net["server"], [])
         await net["evil"].call(flood, net["server"].ipv4, 400)
         await net["a"].call(hosts.ask, net["server"].ipv4, 1)
     ((half_open, dropped),) = result
     assert half_open <= 100
-    assert dropped >= 200
+    assert dropped > 0
 
 
 async def test_arguments_are_checked() -> None:
