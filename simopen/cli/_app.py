@@ -14,6 +14,7 @@ from simopen import UsageError, __version__
 from simopen.cli import _exit
 from simopen.cli._doctor_command import doctor
 from simopen.cli._lab_commands import lab_app
+from simopen.cli._raw_commands import raw_app
 from simopen.cli._secret import refuse_on_command_line
 from simopen.cli._self_command import connect_self
 from simopen.cli._trace_command import trace
@@ -347,6 +348,7 @@ app.command(doctor)
 app.command(lab_app)
 app.command(connect_self, name="self")
 app.command(trace)
+app.command(raw_app)
 
 
 def _hint(arguments: Sequence[str]) -> str:

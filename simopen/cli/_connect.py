@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import anyio
+from anyio.abc import ByteStream
 
 import simopen
 from simopen.cli import _exit
@@ -170,7 +171,7 @@ async def _connect(peer: simopen.PeerConnectable, display: Display) -> int:
         else:
             display.connected(stream.report)
             async with stream:
-                copy = _Copy(stream, traffic)
+                copy = Copy(stream, traffic)
                 await copy.run()
             if copy.failure:
                 code = _exit.BROKEN
@@ -187,14 +188,14 @@ async def _tick(display: Display, traffic: Traffic) -> None:
         await anyio.sleep(TICK)
 
 
-class _Copy:
+class Copy:
     """Both directions between our pipes and the stream.
 
     Attributes:
         failure: Why it ended early, in words; None where both directions ended in order.
     """
 
-    def __init__(self, stream: simopen.PeerStream, traffic: Traffic) -> None:
+    def __init__(self, stream: ByteStream, traffic: Traffic) -> None:
         self.failure: str | None = None
         self._stream = stream
         self._traffic = traffic
