@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import random
 import socket
@@ -23,11 +24,12 @@ BLOCK = random.Random(8).randbytes(2**20)
 
 
 async def echo(stream: ByteStream) -> None:
-    """Send back whatever comes."""
-    async with stream:
-        async for data in stream:
-            await stream.send(data)
-        await stream.send_eof()
+    """Send back whatever comes, as long as somebody is there."""
+    with contextlib.suppress(anyio.BrokenResourceError):
+        async with stream:
+            async for data in stream:
+                await stream.send(data)
+            await stream.send_eof()
 
 
 async def page(stream: ByteStream) -> None:

@@ -114,7 +114,7 @@ async def fail(host: str, local: str) -> None:
         with pytest.raises(SelfConnectionError):
             await raw.connect((local, PORT), local=(local, PORT))
         with pytest.raises(raw.RawConnectError, match="no way"):
-            await raw.connect(("203.0.113.77", PORT))
+            await raw.connect(("198.51.100.7", PORT))
         with (
             socket.create_server((local, PORT)),
             pytest.raises(LocalBindError, match="LISTEN"),
@@ -129,17 +129,9 @@ async def fail(host: str, local: str) -> None:
 async def test_failures(loop: str) -> None:
     """Each is told as what it is, and leaves no socket and no rule."""
     async with lab.two_hosts() as net:
-        await net.a.call(set_route, net.b.ipv4)
+        await net.a.run(["ip", "route", "add", "unreachable", "198.51.100.0/24"])
         await net.a.call(fail, net.b.ipv4, net.a.ipv4, **LOOPS[loop])
         assert await tables(net.a) == []
-
-
-def set_route(host: str) -> None:
-    """Leave no way but to one network."""
-    import subprocess  # noqa: PLC0415 - in the host only
-
-    subprocess.run(["ip", "route", "add", "unreachable", "203.0.113.0/24"], check=True)
-    assert host
 
 
 async def test_arguments_are_checked() -> None:
