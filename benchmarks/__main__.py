@@ -28,6 +28,7 @@ COMMANDS = (
     "coordinator",
     "soak",
     "lab",
+    "raw",
     "simulate",
 )
 HEAD = ("benchmark", "seconds", "what came of it")

@@ -1,8 +1,8 @@
-"""Any bytes are a TCP segment that is built to the same again, or raise SegmentError; and no order of
-segments opens a handshake without an acknowledgement of ours, or makes it answer a reset.
+"""Bytes are a segment that is built to the same again, or none; no handshake opens without our ACK.
 
-The first byte tells which handshake there is; then come the segments, each behind its length. A
-segment of 20 bytes or more has its numbers near ours, which chance would not find.
+Nor does a reset make it answer with a reset. The first byte tells which handshake there is; then
+come the segments, each behind its length, with their numbers brought near ours, which chance would
+not do.
 """
 
 from __future__ import annotations
