@@ -45,8 +45,8 @@ from ._wire import MARK
 PREFIX = "simopen_raw_"
 # The longest pause between two SYN-ACKs is 16 s (_handshake.SYN_ACK_RETRIES).
 REMEMBERED = 20  # seconds
-# Entries; at the 10,000 SYN-ACKs a second that this process can send, all of that time fits.
-MOST_REMEMBERED = 262_144
+# Entries; at the 20,000 SYN-ACKs a second that this process can send, all of that time fits.
+MOST_REMEMBERED = 524_288
 LONGEST = 10  # seconds that nft may take
 
 _TABLE = re.compile(rf"^table inet ({PREFIX}[0-9a-f]{{16}})$", re.MULTILINE)

@@ -8,7 +8,7 @@ flow is nothing to us: the kernel answers it with the reset that it deserves. Es
 handshakes leave the table at once.
 
 A flood of SYNs fills the table; then the oldest handshake makes room, as its peer has had the most
-time to answer. 4,096 of them are the default: this process can answer some 10,000 SYNs a second at
+time to answer. 8,192 of them are the default: this process can answer some 20,000 SYNs a second at
 most, so that even then a true client has 0.4 s, which is more than most paths' round trip; and its
 SYN comes again. Cookies, which need no table, would have to give up options (RFC 4987 §3.6) and buy
 nothing below that rate. While the table is more than half full no SYN-ACK is sent twice, so that a
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from ._segments import Flow, Segment
 
-DEFAULT_MOST = 4096
+DEFAULT_MOST = 8192
 _TICKS = 250_000  # of a sequence number in a second (RFC 6528 §3: one every 4 µs)
 
 
