@@ -7,10 +7,10 @@ How it is measured
 ------------------
 Two hosts of the lab with a client in one and a server in the other, each a process of its own; or
 both in one host, over its loopback, where the kernel alone is measured. The server is simopen's
-``raw.accept`` or anyio's ``create_tcp_listener``, on the same loop and with the same handler; they
-take turns within each repetition, the other one first each time. The client is a plain blocking
-socket. A ratio is taken within a repetition; shown are the median over the repetitions, the least
-and the greatest.
+``raw.accept`` or an ordinary listening socket, on the same loop, with the same stream over its
+sockets and the same handler; they take turns within each repetition, the other one first each time.
+The client is a plain blocking socket. A ratio is taken within a repetition; shown are the median
+over the repetitions, the least and the greatest.
 
 - *connections*: a second, one after the other: connect, four bytes there and back, both ends.
 - *to us*, *from us*: bytes a second of one connection, from the first to the last.
@@ -22,7 +22,7 @@ import contextlib
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import product
@@ -60,8 +60,8 @@ class Effort:
     megabytes: int
 
 
-FULL = Effort(repetitions=9, connections=500, megabytes=200)
-QUICK = Effort(repetitions=3, connections=200, megabytes=50)
+FULL = Effort(repetitions=9, connections=300, megabytes=100)
+QUICK = Effort(repetitions=3, connections=150, megabytes=50)
 
 
 @dataclass
@@ -92,13 +92,25 @@ async def serve(kind: str, host: str) -> None:
         async with raw.accept((host, PORT)) as listener:
             await listener.serve(answer)
     else:
-        ordinary = await anyio.create_tcp_listener(local_host=host, local_port=PORT)
-        await ordinary.serve(answer)
+        await listen(host)
+
+
+async def listen(host: str) -> None:
+    """Be a server with an ordinary listener, whose sockets get the same stream."""
+    with socket.create_server((host, PORT), backlog=128) as listener:
+        listener.setblocking(False)
+        async with anyio.create_task_group() as group:
+            while True:
+                await anyio.wait_readable(listener)
+                sock, _ = listener.accept()
+                sock.setblocking(False)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                group.start_soon(answer, raw.TcpStream(sock))
 
 
 async def answer(stream: ByteStream) -> None:
     """Take a word: ``ping`` is sent back, after ``take`` all is received, after ``give`` sent."""
-    with contextlib.suppress(anyio.BrokenResourceError):
+    with contextlib.suppress(anyio.BrokenResourceError, anyio.EndOfStream):
         async with stream:
             word = await stream.receive(4)
             if word == b"give":
@@ -177,7 +189,7 @@ async def serving(host: lab.Host, kind: str, address: str) -> AsyncIterator[None
         group.cancel_scope.cancel()
 
 
-async def measure(effort: Effort, place: str, kind: str) -> Iterator[tuple[str, str, float]]:
+async def measure(effort: Effort, place: str, kind: str) -> list[tuple[str, str, float]]:
     """All figures of one kind of server in one place: what was measured, the unit, the figure."""
     async with lab.two_hosts() as net:
         client, address = (net.a, net.b.ipv4) if place == "wire" else (net.b, "127.0.0.1")
@@ -187,13 +199,11 @@ async def measure(effort: Effort, place: str, kind: str) -> Iterator[tuple[str, 
             there = await client.call(send_much, address, blocks)
             back = await client.call(receive_much, address, blocks)
     size = blocks * len(BLOCK)
-    return iter(
-        (
-            ("connections", "1/s", effort.connections / often),
-            ("to us", "MB/s", size / there / 1e6),
-            ("from us", "MB/s", size / back / 1e6),
-        )
-    )
+    return [
+        ("connections", "1/s", effort.connections / often),
+        ("to us", "MB/s", size / there / 1e6),
+        ("from us", "MB/s", size / back / 1e6),
+    ]
 
 
 async def run(effort: Effort) -> list[Row]:
@@ -212,11 +222,12 @@ async def run(effort: Effort) -> list[Row]:
 HEAD = ("where", "what", "unit", *KINDS, "ratio")
 
 
-def table_rows(rows: Sequence[Row]) -> Iterator[list[str]]:
-    """The lines of the table."""
+def table_rows(records: Iterable[Mapping[str, Any]]) -> Iterator[list[str]]:
+    """The lines of the table, from those of the result file."""
     groups: dict[tuple[str, str, str], dict[str, list[float]]] = {}
-    for row in rows:
-        groups.setdefault((row.place, row.measure, row.unit), {})[row.kind] = row.values
+    for record in records:
+        key = (record["place"], record["measure"], record["unit"])
+        groups.setdefault(key, {})[record["kind"]] = record["values"]
     for where, kinds in groups.items():
         ratios = [ours / theirs for ours, theirs in zip(*(kinds[k] for k in KINDS), strict=True)]
         yield [*where, *(_spread(kinds[each], ",.0f") for each in KINDS), _spread(ratios, ".2f")]
@@ -229,13 +240,16 @@ def _spread(values: Sequence[float], form: str) -> str:
 
 def main() -> None:
     """Measure, keep, print."""
-    quick = arguments(__doc__, "a tenth of the work").parse_args().quick
+    quick = (
+        arguments(__doc__, "a third of the repetitions, and half the work in each")
+        .parse_args()
+        .quick
+    )
     require_lab()
     effort = QUICK if quick else FULL
-    rows = anyio.run(run, effort)
-    print(table(HEAD, table_rows(rows)))
-    records: list[dict[str, Any]] = [{**environment(), **asdict(effort)}, *map(asdict, rows)]
-    write_lines("raw.jsonl", records, quick=quick)
+    records = [asdict(row) for row in anyio.run(run, effort)]
+    print(table(HEAD, table_rows(records)))
+    write_lines("raw.jsonl", [{**environment(), **asdict(effort)}, *records], quick=quick)
 
 
 if __name__ == "__main__":

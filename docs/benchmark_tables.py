@@ -21,6 +21,7 @@ from benchmarks import (
     lab,
     lossy_meetings,
     predictions,
+    raw,
     rendezvous,
     soak,
     throughput,
@@ -190,6 +191,11 @@ def lab_table() -> str:
     return table(lab.HEAD, (row for record in records for row in lab.table_rows(record)))
 
 
+def raw_table() -> str:
+    """Handshakes in user space."""
+    return table(raw.HEAD, raw.table_rows(read_lines("raw.jsonl")[1]))
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "connect": connect_table,
     "grid": grid_table,
@@ -205,6 +211,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "coordinator": coordinator_table,
     "soak": soak_table,
     "lab": lab_table,
+    "raw": raw_table,
     "simulate": simulate_table,
 }
 """Of each result file without its ending."""

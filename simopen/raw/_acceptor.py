@@ -69,6 +69,7 @@ class RawListener(Listener[TcpStream]):
 
     Attributes:
         local: The endpoint, with the port that was found where 0 was asked for.
+        lost: How many connections were reset because no socket could be had for them.
     """
 
     def __init__(self, local: Endpoint, wire: Wire, table: HalfOpenTable) -> None:
@@ -79,7 +80,8 @@ class RawListener(Listener[TcpStream]):
             wire: The raw socket of that port.
             table: For the handshakes.
         """
-        self.local = local
+        self.local: Endpoint = local
+        self.lost: int = 0
         self._wire = wire
         self._table = table
         self._offers = OfferMaker()
@@ -203,6 +205,7 @@ class RawListener(Listener[TcpStream]):
         try:
             return take_over(handshake, action, self._wire, last=last, aside=self._aside)
         except OSError:  # no descriptor left, or a socket has these endpoints already
+            self.lost += 1
             now = time.monotonic()
             self._wire.send(handshake.flow, handshake.segment(Action.SEND_RESET, now))
             return None

@@ -12,7 +12,8 @@ The kernel knows of no socket for our port, so it answers every segment of a han
   the peers of connections that were handed over: resets of their sockets carry an ACK.
 - for a *connector*, resets from its own endpoint to that of its peer, until it is connected.
 
-What we send ourselves is marked, and passes.
+What we send ourselves is marked, and passes. The rules come before connection tracking (``raw``),
+which would take a reset that then is dropped for the end of the connection.
 
 A table outlives its process. So each has a name of its own, and its process holds a lock of the
 same name for as long as it lives: an abstract UNIX socket, which like the table belongs to the
@@ -121,7 +122,7 @@ def _acceptor_rules(local: Address) -> str:
     size {MOST_REMEMBERED}
   }}
   chain output {{
-    type filter hook output priority filter
+    type filter hook output priority raw
     {ours} jump ours
   }}
   chain ours {{
@@ -139,7 +140,7 @@ def _connector_rules(flow: Flow) -> str:
     ports = f"tcp sport {flow.local.port} tcp dport {flow.remote.port}"
     return f"""\
   chain output {{
-    type filter hook output priority filter
+    type filter hook output priority raw
     {ends} {ports} meta mark != {MARK} tcp flags & rst == rst drop
   }}
 """

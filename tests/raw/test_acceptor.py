@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import socket
 import struct
 import sys
@@ -17,6 +19,7 @@ from benchmarks.common import LOOPS
 from simopen import LocalBindError, UsageError, lab, raw
 from simopen.lab.capture import ladder
 from tests.helpers import no_socket_left
+from tests.net.conformance import expect
 from tests.raw import hosts
 from tests.raw.hosts import PORT, serving, tables, until_ready
 
@@ -252,6 +255,101 @@ import anyio
 from tests.raw.hosts import serve
 anyio.run(serve, "0.0.0.0:{PORT + 1}", "echo")
 """
+
+
+async def close_under_it(endpoint: str) -> None:
+    """Close while somebody accepts."""
+    async with raw.accept(endpoint) as listener, anyio.create_task_group() as group:
+        group.start_soon(expect(listener.accept, anyio.ClosedResourceError))
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(anyio.BusyResourceError):
+            await listener.accept()
+        await listener.aclose()
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(anyio.ClosedResourceError):
+            await listener.accept()
+        await listener.aclose()
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+async def test_closing_wakes_who_accepts(loop: str) -> None:
+    """One task accepts at a time, and is told when the listener closes."""
+    async with lab.two_hosts() as net:
+        await net.a.call(close_under_it, ANY, **LOOPS[loop])
+
+
+async def run_out(endpoint: str) -> bytes:
+    """Accept without a descriptor to spare, and then with some."""
+    async with raw.accept(endpoint) as listener:
+        most, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        used = max(int(each) for each in os.listdir("/proc/self/fd"))  # noqa: PTH208
+        spare = [socket.socket() for _ in range(used)]  # no number below the limit is free
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(each.fileno() for each in spare) + 1, hard))
+        async with anyio.create_task_group() as group:
+            group.start_soon(listener.accept)
+            with anyio.fail_after(hosts.PATIENCE):
+                while not listener.lost:  # noqa: ASYNC110 - counted by another host's doing
+                    await anyio.sleep(0.02)
+            group.cancel_scope.cancel()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        for each in spare:
+            each.close()
+        async with await listener.accept() as stream:
+            return await stream.receive()
+
+
+def try_twice(host: str) -> str:
+    """Connect to who has run out, which ends in a reset, and once more; how the first one ended."""
+    try:
+        with socket.create_connection((host, PORT), timeout=hosts.PATIENCE) as sock:
+            ended = repr(sock.recv(1))
+    except ConnectionResetError:
+        ended = "reset"
+    with socket.create_connection((host, PORT), timeout=hosts.PATIENCE) as sock:
+        sock.sendall(b"at last")
+        sock.recv(1)
+    return ended
+
+
+async def test_without_descriptors_a_client_is_reset() -> None:
+    """Who cannot be taken is told so at once, and the listener goes on."""
+    got: list[bytes] = []
+    async with lab.two_hosts() as net, anyio.create_task_group() as group:
+
+        async def accept() -> None:
+            got.append(await net.b.call(run_out, ANY))
+
+        group.start_soon(accept)
+        await until_ready(net.b, [])
+        assert await net.a.call(try_twice, net.b.ipv4) == "reset"
+    assert got == [b"at last"]
+
+
+STATEFUL = f"""
+table inet host {{
+  chain input {{
+    type filter hook input priority filter; policy drop
+    ct state invalid drop
+    ct state established,related accept
+    tcp dport {PORT} ct state new accept
+    meta l4proto ipv6-icmp accept
+  }}
+  chain output {{
+    type filter hook output priority filter; policy drop
+    ct state invalid drop
+    ct state established,related accept
+  }}
+}}
+"""
+
+
+async def test_behind_a_stateful_firewall() -> None:
+    """A host that lets in what is new on the port and what belongs to it serves as quickly."""
+    async with lab.two_hosts() as net:
+        await net.b.run(["nft", "-f", "-"], input=STATEFUL.encode())
+        async with serving(net.b, ANY):
+            times = await net.a.call(hosts.ask, net.b.ipv4, 30)
+    assert median(times) < 0.15
 
 
 async def taken(host: str) -> None:
