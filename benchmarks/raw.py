@@ -240,11 +240,8 @@ def _spread(values: Sequence[float], form: str) -> str:
 
 def main() -> None:
     """Measure, keep, print."""
-    quick = (
-        arguments(__doc__, "a third of the repetitions, and half the work in each")
-        .parse_args()
-        .quick
-    )
+    parser = arguments(__doc__, "a third of the repetitions, and half the work in each")
+    quick = parser.parse_args().quick
     require_lab()
     effort = QUICK if quick else FULL
     records = [asdict(row) for row in anyio.run(run, effort)]

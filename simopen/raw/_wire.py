@@ -45,7 +45,11 @@ class Incoming(NamedTuple):
 
 
 class Wire:
-    """One raw socket for one local port."""
+    """One raw socket for one local port.
+
+    Attributes:
+        family: ``AF_INET`` or ``AF_INET6``.
+    """
 
     def __init__(self, local: Address) -> None:
         """Open it; it passes on SYNs to our port.
@@ -59,7 +63,7 @@ class Wire:
         self._local = local
         self._filtered = False
         self._peers: frozenset[int] | None = None
-        self.family = family_of(local)
+        self.family: socket.AddressFamily = family_of(local)
         try:
             self._sock = socket.socket(self.family, socket.SOCK_RAW, socket.IPPROTO_TCP)
         except PermissionError:
