@@ -6,7 +6,6 @@ import errno
 import ipaddress
 import os
 import socket
-from typing import Any
 
 import anyio
 
@@ -23,8 +22,6 @@ from simopen.net import _port_state
 
 from ._segments import Address
 from ._wire import family_of, sockaddr
-
-SOCKADDR_IN6 = 4  # host, port, flow label and scope
 
 
 async def local_address(endpoint: EndpointLike) -> Address:
@@ -73,9 +70,8 @@ async def _resolve(endpoint: Endpoint, role: str, family: socket.AddressFamily) 
         raise UsageError(f"{role} {endpoint} does not resolve: {error}") from None
     if not answers:
         raise UsageError(f"{role} {endpoint} does not resolve")
-    found: tuple[Any, ...] = answers[0][4]  # of two or of four
-    host = str(found[0]).partition("%")[0]
-    zone = int(found[3]) if len(found) == SOCKADDR_IN6 else 0
-    zoned = f"{host}%{zone}" if zone else host
-    check_one_host(endpoint, numeric_address(zoned), role=role)
-    return Address(ipaddress.ip_address(host).packed, endpoint.port, zone)
+    _, _, _, _, (host, _) = answers[0]  # a link-local one has its zone in the host
+    check_one_host(endpoint, numeric_address(host), role=role)
+    host, _, zone = host.partition("%")
+    index = int(zone) if zone.isdigit() else socket.if_nametoindex(zone) if zone else 0
+    return Address(ipaddress.ip_address(host).packed, endpoint.port, index)
