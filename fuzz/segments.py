@@ -63,6 +63,7 @@ def _read(packet: bytes) -> Segment | None:
         segment = parse(packet)
     except SegmentError:
         return None
+    assert len(segment.data) <= len(packet) - 20
     again = build(segment, B.packed, A.packed)
     assert parse(again) == segment
     assert is_sound(again, B.packed, A.packed)

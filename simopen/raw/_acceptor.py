@@ -22,12 +22,13 @@ Invariants
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 import anyio
@@ -45,7 +46,7 @@ from ._handshake import Action, Handshake
 from ._host import OfferMaker
 from ._lookup import Lookup
 from ._resolving import bind_error, endpoint_of, local_address
-from ._segments import SYN, Flow, Segment
+from ._segments import SYN, Address, Flow, Segment
 from ._taking import open_wire, read_segment, take_over
 from ._wire import Incoming, Wire
 
@@ -238,22 +239,32 @@ async def accept(
 
     Raises:
         RawUnavailableError: This process or machine cannot do that; the text says what lacks.
-        LocalBindError: The port is not to be had: somebody listens there.
+        LocalBindError: The port is not to be had: somebody listens or accepts there.
         UsageError: ``endpoint`` is none, or ``backlog`` is not positive.
     """
     if backlog < 1:
         raise UsageError(f"backlog must be positive, not {backlog}")
-    local = await local_address(endpoint)
-    try:
-        # Nobody else gets the port, and the kernel does not choose it for anybody.
-        held = _repair.open_socket(local)
-    except OSError as error:
-        raise bind_error(error, local) from None
-    with held:
-        local = local._replace(port=held.getsockname()[1])
+    with _hold(await local_address(endpoint)) as local:
         table = HalfOpenTable(os.urandom(16), most=backlog)
         async with (
             open_wire(local, _firewall.quiet_port(local)) as wire,
             RawListener(endpoint_of(local), wire, table) as listener,
         ):
             yield listener
+
+
+@contextmanager
+def _hold(local: Address) -> Iterator[Address]:
+    """Have the port for ourselves: nobody else listens, accepts, or is given it by the kernel."""
+    try:
+        sock = _repair.open_socket(local)
+    except OSError as error:
+        raise bind_error(error, local) from None
+    with sock:
+        local = local._replace(port=sock.getsockname()[1])
+        # Others' acceptors, which do not listen either, the socket alone would let in.
+        lock = _firewall.take_lock(f"{_firewall.PREFIX}port_{sock.family}_{local.port}")
+        if lock is None:
+            raise bind_error(OSError(errno.EADDRINUSE, "in use"), local)
+        with lock:
+            yield local

@@ -89,7 +89,7 @@ def remove_leftovers() -> None:
         RawUnavailableError: There is no nft, or it may not.
     """
     for name in _TABLE.findall(_nft("list tables")):
-        lock = _lock(name)
+        lock = take_lock(name)
         if lock is not None:
             with lock:
                 _remove(name)
@@ -99,7 +99,7 @@ def remove_leftovers() -> None:
 def _table(rules: str) -> Iterator[None]:
     remove_leftovers()
     name = PREFIX + secrets.token_hex(8)
-    lock = _lock(name)
+    lock = take_lock(name)
     assert lock is not None  # noqa: S101 - nobody else has such a name
     with lock:
         try:
@@ -151,8 +151,12 @@ def _host(address: Address) -> str:
     return socket.inet_ntop(family, address.packed)
 
 
-def _lock(name: str) -> socket.socket | None:
-    """The lock of a table, or None where its process lives."""
+def take_lock(name: str) -> socket.socket | None:
+    """A lock of this network namespace, held until it is closed; None where somebody has it.
+
+    Args:
+        name: Of the lock.
+    """
     lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         lock.bind(f"\0{name}")

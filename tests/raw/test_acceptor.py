@@ -361,6 +361,9 @@ async def taken(host: str) -> None:
         assert listener.local == (host, PORT)
         with pytest.raises(OSError, match="in use"):
             socket.create_server((host, PORT))
+        with pytest.raises(LocalBindError, match="bound"):
+            async with raw.accept(("0.0.0.0", PORT)):
+                pass
     async with raw.accept((host, 0)) as listener:
         assert listener.extra(SocketAttribute.local_port) == listener.local.port > 0
 

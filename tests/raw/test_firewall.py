@@ -107,10 +107,10 @@ table inet xsimopen_raw_0123456789abcdef
 
 def test_a_lock_is_held_once() -> None:
     """And free again when its process has gone, or given it up."""
-    lock = _firewall._lock("simopen_raw_test")
+    lock = _firewall.take_lock("simopen_raw_test")
     assert lock is not None
-    assert _firewall._lock("simopen_raw_test") is None
+    assert _firewall.take_lock("simopen_raw_test") is None
     lock.close()
-    again = _firewall._lock("simopen_raw_test")
+    again = _firewall.take_lock("simopen_raw_test")
     assert isinstance(again, socket.socket)
     again.close()
