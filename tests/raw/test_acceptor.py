@@ -102,7 +102,7 @@ async def test_loss() -> None:
         with anyio.fail_after(60):
             async with anyio.create_task_group() as group:
                 for _ in range(4):
-                    group.start_soon(net["a"].call, hosts.ask, net["b"].ipv4, 5)
+                    group.start_soon(net["a"].call, hosts.ask, net["b"].ipv4, 3)
 
 
 # -- on the wire -----------------------------------------------------------------------------------

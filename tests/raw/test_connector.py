@@ -80,12 +80,12 @@ async def test_loss() -> None:
     bad = lab.Link(latency=0.005, loss=0.2)
     sites = [lab.Site(f"site-{name}", hosts=[name], link=bad) for name in ("a", "b")]
     async with lab.network(sites, seed=4) as net, serving(net["b"], f"0.0.0.0:{PORT}"):
-        await net["a"].call(ask, (net["b"].ipv4, PORT), 3)
+        await net["a"].call(ask, (net["b"].ipv4, PORT), 2)
 
 
 async def cross(remote: str, local: str, at: float) -> None:
     """Connect at a moment to who connects here."""
-    await anyio.sleep(at - time.monotonic())
+    await anyio.sleep(max(at - time.monotonic(), 0.0))
     ends = (remote, 40_000), (local, 40_000)
     async with await raw.connect(ends[0], local=ends[1], timeout=hosts.PATIENCE) as stream:
         await stream.send(b"across")
@@ -96,7 +96,7 @@ async def cross(remote: str, local: str, at: float) -> None:
 async def test_two_cross() -> None:
     """Both connect to each other: a simultaneous open of our own."""
     async with lab.two_hosts(0.3) as net, anyio.create_task_group() as group:
-        at = time.monotonic() + 2.5
+        at = time.monotonic() + 4.0  # seconds, in which two busy interpreters come up
         group.start_soon(net.a.call, cross, net.b.ipv4, net.a.ipv4, at)
         group.start_soon(net.b.call, cross, net.a.ipv4, net.b.ipv4, at)
 
