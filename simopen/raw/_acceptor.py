@@ -22,7 +22,6 @@ Invariants
 
 from __future__ import annotations
 
-import errno
 import math
 import os
 import time
@@ -183,24 +182,24 @@ class RawListener(Listener[TcpStream]):
         self._wire.expect(self._table.ports(MOST_PORTS) if few else None)
 
     def _handle(self, incoming: Incoming) -> TcpStream | None:
-        segment = read_segment(incoming)
-        if segment is None or self._is_the_kernels(incoming.flow, segment):
+        flow, segment = incoming.flow, read_segment(incoming)
+        if segment is None or not self._is_ours(flow, segment):
             return None
         now = time.monotonic()
-        before = len(self._table)
-        offer = self._offers.offer(incoming.flow.remote)
-        handshake, action = self._table.receive(incoming.flow, segment, offer, now)
+        offer = self._offers.offer(flow.remote)
+        handshake, action = self._table.receive(flow, segment, offer, now)
         if action is Action.HAND_OVER:
             return self._hand_over(handshake, action, incoming)
-        if len(self._table) != before:
-            self._expect()
+        self._expect()
         if action in _SENDS:
-            self._wire.send(incoming.flow, handshake.segment(action, now, segment))
+            self._wire.send(flow, handshake.segment(action, now, segment))
         return None
 
-    def _is_the_kernels(self, flow: Flow, segment: Segment) -> bool:
-        new = segment.flags & SYN and flow not in self._table
-        return bool(new) and self._lookup.has(flow)
+    def _is_ours(self, flow: Flow, segment: Segment) -> bool:
+        """Whether a segment is of a handshake, or a SYN for which the kernel has no connection."""
+        if flow in self._table:
+            return True
+        return bool(segment.flags & SYN) and not self._lookup.has(flow)
 
     def _hand_over(self, handshake: Handshake, action: Action, last: Incoming) -> TcpStream | None:
         try:
@@ -261,10 +260,4 @@ def _hold(local: Address) -> Iterator[Address]:
     except OSError as error:
         raise bind_error(error, local) from None
     with sock:
-        local = local._replace(port=sock.getsockname()[1])
-        # Others' acceptors, which do not listen either, the socket alone would let in.
-        lock = _firewall.take_lock(f"{_firewall.PREFIX}port_{sock.family}_{local.port}")
-        if lock is None:
-            raise bind_error(OSError(errno.EADDRINUSE, "in use"), local)
-        with lock:
-            yield local
+        yield local._replace(port=sock.getsockname()[1])

@@ -299,16 +299,16 @@ async def run_out(endpoint: str) -> bytes:
 
 
 def try_twice(host: str) -> str:
-    """Connect to who has run out, which ends in a reset, and once more; how the first one ended."""
-    try:
-        with socket.create_connection((host, PORT), timeout=hosts.PATIENCE) as sock:
-            ended = repr(sock.recv(1))
-    except ConnectionResetError:
-        ended = "reset"
-    with socket.create_connection((host, PORT), timeout=hosts.PATIENCE) as sock:
-        sock.sendall(b"at last")
-        sock.recv(1)
-    return ended
+    """Connect to who has run out, until that is over; how the first one ended."""
+    ends: list[str] = []
+    while not ends or ends[-1] == "reset":
+        try:
+            with socket.create_connection((host, PORT), timeout=hosts.PATIENCE) as sock:
+                sock.sendall(b"at last")
+                ends.append(repr(sock.recv(1)))
+        except ConnectionResetError:
+            ends.append("reset")
+    return ends[0]
 
 
 async def test_without_descriptors_a_client_is_reset() -> None:
@@ -361,9 +361,14 @@ async def taken(host: str) -> None:
         assert listener.local == (host, PORT)
         with pytest.raises(OSError, match="in use"):
             socket.create_server((host, PORT))
-        with pytest.raises(LocalBindError, match="bound"):
-            async with raw.accept(("0.0.0.0", PORT)):
-                pass
+        with socket.socket() as client:
+            client.setblocking(False)
+            client.connect_ex((host, PORT))
+            async with await listener.accept():  # an open connection makes no difference
+                for second in ("0.0.0.0", host):
+                    with pytest.raises(LocalBindError, match="held"):
+                        async with raw.accept((second, PORT)):
+                            pass
     async with raw.accept((host, 0)) as listener:
         assert listener.extra(SocketAttribute.local_port) == listener.local.port > 0
 
@@ -379,7 +384,7 @@ async def test_a_port_is_had_once() -> None:
 
 async def flooded(endpoint: str) -> tuple[int, int]:
     """Accept one connection; how many handshakes went on, and how many had been dropped."""
-    async with raw.accept(endpoint, backlog=100) as listener:
+    async with raw.accept(endpoint, backlog=20) as listener:
         stream = await listener.accept()
         async with stream:
             await stream.send(await stream.receive())
@@ -419,9 +424,10 @@ async def test_a_flood_of_syns() -> None:
         group.start_soon(serve)
         await until_ready(net["server"], [])
         await net["evil"].call(flood, net["server"].ipv4, 400)
-        await net["a"].call(hosts.ask, net["server"].ipv4, 1)
+        (took,) = await net["a"].call(hosts.ask, net["server"].ipv4, 1)
+    assert took < 0.9  # seconds; no SYN-ACK of its was sent again
     ((half_open, dropped),) = result
-    assert half_open <= 100
+    assert half_open <= 20
     assert dropped > 0
 
 
