@@ -49,4 +49,4 @@ async def main(remote: str, local: str) -> None:
 
 if len(sys.argv) != 3:
     sys.exit(__doc__)
-anyio.run(main, *sys.argv[1:])
+anyio.run(main, sys.argv[1], sys.argv[2])

@@ -17,7 +17,7 @@ from anyio.abc import SocketAttribute
 
 from benchmarks.common import LOOPS
 from simopen import LocalBindError, UsageError, lab, raw
-from simopen.lab.capture import ladder
+from simopen.capture import ladder
 from tests.helpers import no_socket_left
 from tests.net.conformance import expect
 from tests.raw import hosts
