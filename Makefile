@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test quick protections fuzz lint format typecheck demo bench bench-full clean
+.PHONY: help setup test quick protections fuzz lint format typecheck docs docs-links demo bench bench-full clean
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,7 +21,8 @@ $(READY): pyproject.toml
 		|| { echo "this Python cannot make virtual environments; on Debian: apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[cli,lab,server]' --group dev
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[cli,lab,server]' \
+		--group dev --group docs
 	@touch $@
 
 test: $(READY)  ## all tests; those of the lab need root or open user namespaces
@@ -49,6 +50,16 @@ typecheck: $(READY)  ## mypy strict, and that every public name is typed
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" pyright --verifytypes simopen --ignoreexternal
 
+docs: $(READY)  ## the site, in docs/_build/html; a warning is an error, doctests run
+	rm -rf docs/_build
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	$(BIN)/sphinx-build -q -W --keep-going -b doctest docs docs/_build/doctest
+	$(BIN)/python -m docs.links docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+docs-links: $(READY)  ## whether the links to other sites lead somewhere; needs the network
+	$(BIN)/sphinx-build -q -W --keep-going -b linkcheck docs docs/_build/linkcheck
+
 demo: $(READY)  ## two hosts connect on this machine, seen packet by packet
 	@$(BIN)/simopen demo
 
@@ -60,4 +71,4 @@ bench-full: $(READY)  ## the benchmarks with all their trials and the grid drawn
 		$(BIN)/simopen report benchmarks/results/grid.jsonl --out benchmarks/results/grid && exit $$met
 
 clean:  ## remove what make has made
-	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis

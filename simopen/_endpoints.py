@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeAlias
 
 from ._errors import UsageError
 
-MAX_PORT = 65535
+MAX_PORT = 65535  # RFC 9293 §3.1: 16 bits
 ZONE = re.compile(r"[\w.:-]{1,15}", re.ASCII)  # Linux: IFNAMSIZ less its terminator
 PORTS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?", re.ASCII)
 IPV4 = 4  # as ipaddress numbers the versions

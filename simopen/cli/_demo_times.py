@@ -14,7 +14,7 @@ from simopen.capture.conversation import Conversation
 from simopen.capture.ladder import Step, conversations, steps
 from simopen.capture.pcapng import Record
 
-NS_PER_S = 1_000_000_000
+NS_PER_S = 1_000_000_000  # a capture counts in nanoseconds
 
 
 @dataclass(frozen=True, slots=True)

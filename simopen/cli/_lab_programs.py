@@ -36,7 +36,7 @@ from simopen.cli._pipes import STDOUT
 GRACE = 2.0  # seconds a program has to end after it was asked to
 CHUNK = 65_536  # bytes a read, all that a pipe holds, and the longest line that is kept whole
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-STDERR = 2
+STDERR = 2  # its descriptor
 COLOURS = (36, 35, 32, 33, 34, 31)  # ANSI: cyan, magenta, green, yellow, blue, red
 
 

@@ -33,11 +33,11 @@ from simopen.measure._summary import table
 from simopen.measure._timetable import Timetable
 from simopen.measure._trial import Direct, Introduced, Target, own_secret
 
-MOST_TRIALS = 10_000
-MOST_SKEWS = 16
+MOST_TRIALS = 10_000  # of a run; each takes a port of its own
+MOST_SKEWS = 16  # of a run, which has each in turn
 LONGEST_SKEW = 60.0  # seconds
-LONGEST_TIMEOUT = 3600.0
-LONGEST_WAIT = 7 * 86_400.0
+LONGEST_TIMEOUT = 3600.0  # seconds
+LONGEST_WAIT = 7 * 86_400.0  # seconds
 LONGEST_LABEL = 60  # characters
 
 

@@ -37,7 +37,7 @@ SECRET_VARIABLE = "SIMOPEN_SECRET"  # noqa: S105 - its name
 TERMINAL = "/dev/tty"  # whatever standard input is
 LONGEST = 65_536  # bytes of a secret; more is some other file
 LINE = 4096  # bytes; a terminal hands over no longer line
-OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
+OTHERS_READ = stat.S_IRGRP | stat.S_IROTH  # bits of a mode that a secret's file should lack
 
 _LOOKS_LIKE_AN_INVITE = re.compile(r"simopen\d+-[a-z2-7]{40}", re.IGNORECASE)
 _WAYS = f"--invite-file FILE, {INVITE_VARIABLE}, or --room NAME with --secret-file FILE"

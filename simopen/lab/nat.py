@@ -30,6 +30,7 @@ UNSOLICITED_SYN_PATIENCE_S = 6.0
 """Silence a NAT owes an unsolicited SYN before an ICMP error (RFC 5382 §4.3, REQ-4)."""
 
 LAST_PORT = 65_535
+"""The highest port there is: 16 bits (RFC 9293 §3.1)."""
 
 
 class Mapping(StrEnum):

@@ -22,7 +22,7 @@ from simopen._report import count
 from ._records import Results, Run, Side, Trial
 from ._statistics import percentile, wilson
 
-PERCENTILES = (50, 90, 99, 100)
+PERCENTILES = (50, 90, 99, 100)  # of the times, in the table
 NO_BYTES = "the stream carried nothing"
 AT_PEER = "at the peer: "
 

@@ -44,8 +44,8 @@ from ._metrics import Metrics
 from ._tls_files import CertificateFiles
 from .protocol import MOST_PROBE_PORTS, CoordinatorLimits, Rooms, RoomStore
 
-DEFAULT_PORT = 7337
-LAST_PORT = 65_535
+DEFAULT_PORT = 7337  # as clients take it where a URL has none
+LAST_PORT = 65_535  # it has no neighbour for probes
 
 Listen: TypeAlias = EndpointLike | Sequence[EndpointLike]
 

@@ -30,7 +30,7 @@ OPTIONS_ARE_INHERITED = sys.platform == "linux"
 
 # Seconds. Only for what has nothing to ping with yet; members are pinged by the protocol.
 KEEPALIVE_IDLE = 30
-KEEPALIVE_INTERVAL = 10
+KEEPALIVE_INTERVAL = 10  # seconds
 
 
 class Transport(ByteStream):

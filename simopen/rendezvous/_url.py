@@ -11,7 +11,7 @@ import anyio.to_thread
 from simopen._endpoints import Endpoint, literal_address, parse_endpoints
 from simopen._errors import UsageError
 
-DEFAULT_PORT = 7337
+DEFAULT_PORT = 7337  # where a URL has none
 _SCHEMES = ("tcp", "tls")
 
 

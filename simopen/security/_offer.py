@@ -44,8 +44,8 @@ from ._keys import SALT_LENGTH, GroupKeys, Mode, lp
 
 PLAIN_LENGTH = 2048  # bytes; a certificate and eight candidates take some 900
 TAG_LENGTH = 16  # bytes
-SEALED_LENGTH = SALT_LENGTH + PLAIN_LENGTH + TAG_LENGTH
-MAX_CANDIDATES = 8
+SEALED_LENGTH = SALT_LENGTH + PLAIN_LENGTH + TAG_LENGTH  # bytes
+MAX_CANDIDATES = 8  # addresses of the author in an offer
 MAX_HOST = 64  # characters; the longest IPv6 address with a zone has 61
 
 _LENGTH = 2  # bytes; of the length in front of the JSON

@@ -35,8 +35,13 @@ IPV4_HEADER_BYTES = 20
 """Of an IPv4 header without options."""
 
 IPV6_HEADER_BYTES = 40
+"""Of an IPv6 header without extensions."""
+
 TCP_HEADER_BYTES = 20
+"""Of a TCP header without options."""
+
 UDP_HEADER_BYTES = ICMP_HEADER_BYTES = 8
+"""Of either header."""
 
 LAST_HOP = 1
 """A packet that has no more hops than this to live ends at a router (RFC 1812 §5.3.1)."""

@@ -14,6 +14,7 @@ ICMP_BURST = 6
 """Errors at once (Linux's XRLIM_BURST_FACTOR; measured too)."""
 
 MAX_ADDRESSES = 1024
+"""Towards so many at a time the pace of errors is kept."""
 
 
 class IcmpLimit:

@@ -1,0 +1,110 @@
+"""The public names, by what they are; autodoc says the rest."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from functools import partial
+from importlib import import_module
+from types import ModuleType
+
+import simopen
+
+DOORS = ("simopen", "simopen.asyncio", "simopen.lab")
+"""The modules that programs import."""
+
+FOREIGN = (
+    *("anyio", "asyncio", "benchmarks", "collections", "enum", "ipaddress", "msgspec", "os"),
+    *("pathlib", "socket", "ssl", "structlog", "subprocess", "trio", r"tuple\[", "types", "typing"),
+    *(r"[a-z_]+$", r"[A-Z][A-Za-z]*$"),  # built in, or named in words
+)
+"""How the names of others begin."""
+
+COORDINATOR = ("Coordinator", "CoordinatorLimits", "CertificateFiles")
+
+
+def names(module: ModuleType) -> list[str]:
+    """What a module shows to the world."""
+    return sorted(module.__all__)
+
+
+def aliases() -> dict[str, str]:
+    """Where the names are documented that are defined in modules of their own."""
+    found = {}
+    for door in DOORS:
+        module = import_module(door)
+        for name in names(module):
+            home = getattr(getattr(module, name), "__module__", door)
+            found[f"{home}.{name}"] = f"{door}.{name}"
+    return found
+
+
+def kind_of(name: str, value: object) -> str:
+    """Which group a public name of ``simopen`` is in."""
+    if name in COORDINATOR:
+        return "coordinator"
+    if not inspect.isclass(value):
+        return "functions" if inspect.isroutine(value) else "values"
+    if issubclass(value, Exception):
+        return "errors"
+    return "events" if issubclass(value, simopen.Event) else "classes"
+
+
+def grouped(module: ModuleType) -> dict[str, list[str]]:
+    """The public names of a module in their groups."""
+    groups: dict[str, list[str]] = {}
+    for name in names(module):
+        groups.setdefault(kind_of(name, getattr(module, name)), []).append(name)
+    return groups
+
+
+def directive(path: str, value: object) -> str:
+    """The directive that documents one name."""
+    if inspect.isclass(value):
+        bases = "\n   :show-inheritance:" if issubclass(value, BaseException) else ""
+        return f".. autoclass:: {path}\n   :members:{bases}\n"
+    kind = "function" if inspect.isroutine(value) else "data"
+    return f".. auto{kind}:: {path}\n"
+
+
+def documented(door: str, chosen: Iterable[str]) -> str:
+    """Directives for some names of a module."""
+    module = import_module(door)
+    found = (directive(f"{door}.{name}", getattr(module, name)) for name in chosen)
+    return "```{eval-rst}\n" + "\n".join(found) + "```\n"
+
+
+def group(kind: str) -> str:
+    """A group of ``simopen``'s names."""
+    return documented("simopen", grouped(simopen)[kind])
+
+
+def whole(door: str) -> str:
+    """All groups of another module, one after the other."""
+    module = import_module(door)
+    groups = grouped(module)
+    module_line = f"```{{eval-rst}}\n.. module:: {door}\n```\n\n"
+    if len(groups) == 1:
+        return module_line + documented(door, *groups.values())
+    return module_line + "\n".join(
+        f"## {kind.capitalize()}\n\n{documented(door, groups[kind])}"
+        for kind in ("functions", "classes", "values", "errors")
+        if kind in groups
+    )
+
+
+def errors_tree() -> str:
+    """The tree of errors as the head of its module draws it."""
+    text = inspect.getdoc(inspect.getmodule(simopen.SimopenError)) or ""
+    drawn = inspect.cleandoc(text.partition("::\n\n")[2].partition("\n\n")[0])
+    return f"```text\n{drawn}\n```\n"
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    **{
+        f"api {kind}": partial(group, kind)
+        for kind in ("functions", "classes", "coordinator", "values", "errors", "events")
+    },
+    **{f"api of {door}": partial(whole, door) for door in DOORS[1:]},
+    "tree of errors": errors_tree,
+}
