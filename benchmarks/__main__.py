@@ -24,6 +24,7 @@ COMMANDS = (
     "concurrency",
     "waiting",
     "rendezvous",
+    "presets",
     "lossy_meetings",
     "coordinator",
     "soak",

@@ -21,6 +21,7 @@ from benchmarks import (
     lab,
     lossy_meetings,
     predictions,
+    presets,
     raw,
     rendezvous,
     soak,
@@ -168,6 +169,12 @@ def rendezvous_table() -> str:
     return rendezvous.class_table(known(read_lines("rendezvous.jsonl")[1], rendezvous.Outcomes))[0]
 
 
+def presets_table() -> str:
+    """Meetings behind every preset."""
+    pairs = known(read_lines("presets.jsonl")[1], presets.Pair)
+    return table(presets.HEAD, presets.table_rows(pairs))
+
+
 def lossy_table() -> str:
     """Ten thousand meetings."""
     return lossy_meetings.summary_table(read_lines("lossy_meetings.jsonl")[1][0])
@@ -207,6 +214,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "concurrency": concurrency_table,
     "waiting": waiting_table,
     "rendezvous": rendezvous_table,
+    "presets": presets_table,
     "lossy_meetings": lossy_table,
     "coordinator": coordinator_table,
     "soak": soak_table,

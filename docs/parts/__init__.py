@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from . import api, commands, constants, events, machine, pages
+from . import api, commands, constants, events, limit, machine, pages, support
 
 MARKER = re.compile(r"^<!-- made (.+?) -->$", re.MULTILINE)
 ALIASES, FOREIGN = api.aliases(), api.FOREIGN
@@ -18,8 +18,10 @@ PARTS = {
     **commands.PARTS,
     **constants.PARTS,
     **events.PARTS,
+    **limit.PARTS,
     **machine.PARTS,
     **pages.PARTS,
+    **support.PARTS,
 }
 
 
