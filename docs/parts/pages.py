@@ -17,10 +17,17 @@ ROOT_PAGES = {
 """Files beside `docs/`, and the pages that have their text."""
 
 KINDS: dict[str, tuple[str, ...]] = {
-    "how-to": ("operating", "measuring", "reporting", "lab"),
-    "explanation": ("kernel", "punching", "rendezvous", "security"),
+    "tutorials": ("first_connection", "first_meeting", "your_application"),
+    "how-to": (
+        *("asyncio_streams", "trio", "own_tls", "testing", "containers", "operating"),
+        *("measuring", "reporting", "lab"),
+    ),
+    "explanation": (
+        *("kernel", "nats", "punching", "timing", "rendezvous", "security", "no_listener"),
+        "when_not",
+    ),
     "reference": (
-        *("api", "errors", "events", "lab_api", "commands", "protocol", "constants"),
+        *("api", "errors", "events", "lab_api", "commands", "protocol", "constants", "support"),
         *("benchmarks", *ROOT_PAGES.values()),
     ),
 }
