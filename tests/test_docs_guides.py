@@ -13,7 +13,7 @@ from tests import terminals
 DOCS = Path(__file__).parent.parent / "docs"
 PLAYED = (
     *("first_connection", "first_meeting", "your_application"),
-    *("asyncio_streams", "trio", "own_tls", "testing"),
+    *("asyncio_streams", "trio", "own_tls", "http", "testing"),
 )
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import simopen
 from docs import links, parts
-from docs.parts import api, commands, constants, events, machine, pages
+from docs.parts import api, causes, commands, constants, events, machine, pages
 from docs.tables import meanings
 from simopen.cli._app import app
 from simopen.punch._lane import TRANSITIONS, State
@@ -62,6 +62,15 @@ def test_links_to_files_beside_the_folder_lead_to_their_pages() -> None:
         assert not re.search(r"\]\((\.\./)?docs/|\]\(\.\./[A-Z]+\.md", SITE[page]), name
 
 
+def test_a_program_is_shown_without_its_docstring() -> None:
+    """Where a file has a link, the site has the program; the docstring stands above it."""
+    text = pages.with_programs("The program: [examples/hello.py](../examples/hello.py)")
+    (begin,) = re.findall(r"^:lines: (\d+)-$", text, re.MULTILINE)
+    lines = (DOCS.parent / "examples" / "hello.py").read_text().splitlines()
+    assert lines[int(begin) - 1].startswith(("import", "from"))
+    assert lines[int(begin) - 3].endswith('"""')
+
+
 # -- the API ---------------------------------------------------------------------------------------
 
 
@@ -96,6 +105,12 @@ def test_the_tree_of_errors_has_all_of_them() -> None:
     _, *lines, _ = api.errors_tree().splitlines()
     drawn = [re.split(r"\W", line.lstrip("│├└─ "))[0] for line in lines]
     assert sorted(drawn) == sorted(api.grouped(simopen)["errors"])
+
+
+def test_every_cause_has_words() -> None:
+    """What is likely, and what to do."""
+    said = [cause for cause, explanation, advice in causes.sayings() if explanation and advice]
+    assert set(said) == set(simopen.Cause)
 
 
 # -- commands --------------------------------------------------------------------------------------

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 
-from . import api, commands, constants, events, limit, machine, pages, support
+from . import api, causes, commands, constants, events, limit, machine, pages, support
 
 MARKER = re.compile(r"^<!-- made (.+?) -->$", re.MULTILINE)
 ALIASES, FOREIGN = api.aliases(), api.FOREIGN
 PARTS = {
     **api.PARTS,
+    **causes.PARTS,
     **commands.PARTS,
     **constants.PARTS,
     **events.PARTS,
@@ -31,4 +32,5 @@ def filled(text: str) -> str:
     Raises:
         KeyError: There is no part of that name.
     """
-    return MARKER.sub(lambda found: PARTS[found[1]](), pages.at_home(text))
+    text = MARKER.sub(lambda found: PARTS[found[1]](), pages.at_home(text))
+    return pages.with_programs(text)

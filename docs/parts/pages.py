@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable
 from functools import partial
@@ -16,11 +17,13 @@ ROOT_PAGES = {
 }
 """Files beside `docs/`, and the pages that have their text."""
 
+PROGRAM = re.compile(r"^The program: \[examples/(\S+)\]\(\.\./examples/\1\)$", re.MULTILINE)
+
 KINDS: dict[str, tuple[str, ...]] = {
     "tutorials": ("first_connection", "first_meeting", "your_application"),
     "how-to": (
-        *("asyncio_streams", "trio", "own_tls", "testing", "containers", "operating"),
-        *("measuring", "reporting", "lab"),
+        *("two_hosts", "asyncio_streams", "trio", "own_tls", "http", "examples"),
+        *("testing", "containers", "operating", "measuring", "reporting", "lab"),
     ),
     "explanation": (
         *("kernel", "nats", "punching", "timing", "rendezvous", "security", "no_listener"),
@@ -53,6 +56,18 @@ def at_home(text: str) -> str:
     for name, page in ROOT_PAGES.items():
         text = text.replace(f"](../{name}", f"]({page}.md")
     return text
+
+
+def with_programs(text: str) -> str:
+    """A text with the programs of `examples/` in the place of links to them."""
+    return PROGRAM.sub(lambda found: program(found[1]), text)
+
+
+def program(name: str) -> str:
+    """A program without what it says of itself."""
+    head = ast.parse((DOCS.parent / "examples" / name).read_text()).body[0]
+    path = f"../examples/{name}"
+    return f"```{{literalinclude}} {path}\n:language: python\n:lines: {(head.end_lineno or 0) + 2}-\n```"
 
 
 def root_page(name: str) -> str:
