@@ -46,9 +46,10 @@ format: $(READY)  ## mend style and formatting where that can be done by machine
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-typecheck: $(READY)  ## mypy strict, and that every public name is typed
+typecheck: $(READY)  ## mypy strict; every public name is typed, and typed use of them passes
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" pyright --verifytypes simopen --ignoreexternal
+	PATH="$(CURDIR)/$(BIN):$$PATH" pyright tests/typed_api.py
 
 docs: $(READY)  ## the site, in docs/_build/html; a warning is an error, doctests run
 	rm -rf docs/_build

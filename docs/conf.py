@@ -12,7 +12,7 @@ import re
 import sys
 from pathlib import Path
 
-from docutils.nodes import Element
+from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -38,6 +38,7 @@ myst_heading_anchors = 4  # links to headings are as GitHub makes them
 myst_enable_extensions = ["colon_fence"]
 
 autodoc_member_order = "bysource"
+autoclass_content = "both"  # what a class is, and what makes one
 autodoc_typehints_format = "short"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
@@ -58,8 +59,8 @@ linkcheck_ignore = [r"https?://(127\.0\.0\.1|[^/]*\.example)\b.*"]
 
 
 def at_the_door(
-    app: Sphinx, env: BuildEnvironment, node: pending_xref, content: Element
-) -> Element | None:
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.Element
+) -> nodes.Element | None:
     """Lead a name of the module it is defined in to where it is documented."""
     door = parts.ALIASES.get(node.get("reftarget"))
     if door is None:
@@ -80,6 +81,28 @@ def as_literals(
     lines[:] = [MARKED.sub(literal, line) for line in lines]
 
 
+def as_code(  # Sphinx's arguments
+    _app: Sphinx, _kind: str, _name: str, _object: object, _options: object, lines: list[str]
+) -> None:
+    """Read an indented block after a paragraph as code, as Markdown does."""
+    before = ""
+    found: list[str] = []
+    for number, line in enumerate(lines):
+        begins = line.startswith("    ") and number and not lines[number - 1].strip()
+        if begins and before and not before.startswith(" ") and not before.endswith("::"):
+            found += ["::", ""]
+        before = line or before
+        found.append(line)
+    lines[:] = found
+
+
+def with_colons(_app: Sphinx, page: nodes.document) -> None:
+    """Part a parameter from its description by a colon."""
+    for text in list(page.findall(nodes.Text)):
+        if text == " -- ":
+            text.parent.replace(text, nodes.Text(": "))
+
+
 def literal(found: re.Match[str]) -> str:
     """Code in reStructuredText, also where a letter follows at once."""
     if found["words"] is None:
@@ -91,5 +114,7 @@ def literal(found: re.Match[str]) -> str:
 def setup(app: Sphinx) -> None:
     """Have both done."""
     app.connect("source-read", fill)
-    app.connect("autodoc-process-docstring", as_literals, priority=100)  # before napoleon
+    app.connect("autodoc-process-docstring", as_code, priority=90)  # before napoleon
+    app.connect("autodoc-process-docstring", as_literals, priority=100)
+    app.connect("doctree-read", with_colons)
     app.connect("missing-reference", at_the_door)

@@ -71,6 +71,11 @@ class JsonLinesTrace:
     """
 
     def __init__(self, file: TextIO) -> None:
+        """Take the file.
+
+        Args:
+            file: Open for writing text; it is flushed after each line, and stays open.
+        """
         self._file = file
 
     def __call__(self, event: Event) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import enum
+import inspect
 import re
+from collections.abc import Callable
 from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import simopen
-from docs import links, parts
+from docs import conf, links, parts
 from docs.parts import api, causes, commands, constants, events, machine, pages
 from docs.tables import meanings
 from simopen.cli._app import app
@@ -90,6 +93,72 @@ def test_every_public_name_has_a_docstring(door: str) -> None:
         found = getattr(module, name)
         if callable(found) and not repr(found).startswith(("typing.", "collections.")):
             assert found.__doc__, name
+
+
+MADE_BY_US = ("PeerStream", "Host", "Opening", "TwoHosts", "Network", "Event", "Traffic")
+"""Classes that a program is given and never makes."""
+
+
+def parts_of(value: object) -> list[tuple[str, object]]:
+    """A callable, and the public methods that are its own."""
+    if not inspect.isclass(value):
+        return [("", value)]
+    own = [(name, member) for name, member in vars(value).items() if not name.startswith("_")]
+    methods = [
+        (name, getattr(member, "__func__", member))
+        for name, member in own
+        if inspect.isroutine(member) or isinstance(member, classmethod)
+    ]
+    made = value.__name__ in MADE_BY_US or issubclass(value, Exception | enum.Enum)
+    return methods if made else [("", value), *methods]
+
+
+def described(value: object, parameter: str) -> bool:
+    """Whether a docstring has a line for a parameter; a constructor's may be its class's."""
+    texts = [inspect.getdoc(value)]
+    if inspect.isclass(value):
+        texts += [inspect.getdoc(value.__init__), inspect.getdoc(simopen.Event)]
+    line = re.compile(rf"^    \*{{0,2}}{parameter}: ", re.MULTILINE)
+    return any(line.search(text or "") for text in texts)
+
+
+@pytest.mark.parametrize("door", api.DOORS)
+def test_every_parameter_is_described(door: str) -> None:
+    """Of every call, constructor and method that is public."""
+    module = import_module(door)
+    missing = [
+        f"{name}.{method}({parameter})"
+        for name in api.names(module)
+        if callable(found := getattr(module, name))
+        and not repr(found).startswith(("typing.", "collections."))
+        for method, member in parts_of(found)
+        for parameter in inspect.signature(member).parameters  # type: ignore[arg-type]
+        if parameter not in ("self", "cls") and not described(member, parameter)
+    ]
+    assert not missing
+
+
+def read_by_autodoc(*handlers: Callable[..., None], text: str) -> list[str]:
+    """A docstring as some handlers leave it."""
+    lines = text.splitlines()
+    for handler in handlers:
+        handler(None, "class", "name", None, None, lines)
+    return lines
+
+
+def test_backticks_are_code_in_either_language() -> None:
+    """Single ones too, next to a letter as well; roles and doubled ones stay as they are."""
+    text = "`a`s, ``b``, :class:`.C` and `d`"
+    (line,) = read_by_autodoc(conf.as_literals, text=text)
+    assert line == r"``a``\ s, ``b``, :class:`.C` and ``d``"
+
+
+def test_an_indented_block_is_code_in_either_language() -> None:
+    """After a paragraph, but neither where it is said already nor under a heading."""
+    text = "Words.\n\n    code\n\nSo::\n\n    code\n\nArgs:\n    a: A.\n\n    b: B."
+    lines = read_by_autodoc(conf.as_code, text=text)
+    assert lines[:5] == ["Words.", "", "::", "", "    code"]
+    assert lines[6:] == text.splitlines()[4:]
 
 
 def test_every_event_is_in_the_table() -> None:

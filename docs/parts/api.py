@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import inspect
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -61,8 +62,11 @@ def grouped(module: ModuleType) -> dict[str, list[str]]:
 def directive(path: str, value: object) -> str:
     """The directive that documents one name."""
     if inspect.isclass(value):
-        bases = "\n   :show-inheritance:" if issubclass(value, BaseException) else ""
-        return f".. autoclass:: {path}\n   :members:{bases}\n"
+        more = "\n   :show-inheritance:" if issubclass(value, BaseException) else ""
+        more += "\n   :undoc-members:" if issubclass(value, enum.Enum) else ""
+        if hasattr(value, "_fields"):  # a named tuple's own docstrings say nothing
+            more += f"\n   :exclude-members: {', '.join(value._fields)}\n   :class-doc-from: class"
+        return f".. autoclass:: {path}\n   :members:{more}\n"
     kind = "function" if inspect.isroutine(value) else "data"
     return f".. auto{kind}:: {path}\n"
 

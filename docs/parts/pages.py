@@ -66,8 +66,8 @@ def with_programs(text: str) -> str:
 def program(name: str) -> str:
     """A program without what it says of itself."""
     head = ast.parse((DOCS.parent / "examples" / name).read_text()).body[0]
-    path = f"../examples/{name}"
-    return f"```{{literalinclude}} {path}\n:language: python\n:lines: {(head.end_lineno or 0) + 2}-\n```"
+    first = (head.end_lineno or 0) + 2
+    return f"```{{literalinclude}} ../examples/{name}\n:language: python\n:lines: {first}-\n```"
 
 
 def root_page(name: str) -> str:

@@ -63,11 +63,22 @@ class Host:
 
     @classmethod
     def from_plan(cls, plan: HostPlan, site: str, public_ipv4: str, access: Access) -> Host:
-        """Make the host that was planned."""
+        """Make the host that was planned.
+
+        Args:
+            plan: Its name and addresses.
+            site: Name of its site.
+            public_ipv4: The address that the internet sees.
+            access: The way into its namespaces.
+        """
         return cls(plan.name, site, plan.ipv4, plan.ipv6, public_ipv4, access)
 
     def command(self, argv: Sequence[str]) -> list[str]:
-        """Return the command line that runs `argv` in this host, for whoever starts processes."""
+        """Return the command line that runs another in this host, for whoever starts processes.
+
+        Args:
+            argv: The program and its arguments.
+        """
         return self._access.command(list(argv))
 
     async def run(
@@ -78,7 +89,17 @@ class Host:
         check: bool = True,
         **options: Unpack[ProcessOptions],
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run a command in this host until it ends, as `anyio.run_process` does."""
+        """Run a command in this host until it ends, as `anyio.run_process` does.
+
+        Args:
+            argv: The program and its arguments.
+            input: What it reads on standard input.
+            check: Whether an exit code other than 0 is an error.
+            **options: Passed on to `anyio.run_process`.
+
+        Raises:
+            CalledProcessError: It has failed, and `check` is true.
+        """
         command = self.command(argv)
         return await anyio.run_process(command, input=input, check=check, **options)
 
@@ -86,6 +107,10 @@ class Host:
         """Start a command in this host, as `anyio.open_process` does.
 
         What still runs when the network ends is killed and, under `async with`, reaped.
+
+        Args:
+            argv: The program and its arguments.
+            **options: Passed on to `anyio.open_process`.
         """
         with anyio.CancelScope(shield=True):  # or a cancellation could lose a running process
             process = await anyio.open_process(self.command(argv), **options)

@@ -244,6 +244,9 @@ PRESETS: MappingView[str, Preset] = MappingProxyType(_BY_NAME)
 def preset(name: str) -> Gateway | None:
     """Return the gateway of a preset; None where there is none.
 
+    Args:
+        name: One of `PRESETS`.
+
     Raises:
         ValueError: No preset has this name; the error lists those there are.
     """

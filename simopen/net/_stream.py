@@ -212,6 +212,9 @@ class PeerStream(ByteStream):
         Cancelled half-way, an unknown part has been sent, and the stream is good for
         nothing but closing.
 
+        Args:
+            item: What to send.
+
         Raises:
             anyio.BrokenResourceError: The connection was reset or timed out.
             anyio.ClosedResourceError: This stream is closed, or its sending half is.

@@ -106,10 +106,13 @@ class Invite:
 
     @classmethod
     def parse(cls, text: str) -> Invite:
-        """Read what :meth:`reveal` returned; white space around it is ignored.
+        """Read what :meth:`reveal` returned.
+
+        Args:
+            text: The string; white space around it is ignored.
 
         Raises:
-            SecretError: It is something else, or was changed on the way.
+            SecretError: It is something else, or was changed on the way (a ``ValueError``).
         """
         body = text.strip()
         if not body.startswith(PREFIX):
