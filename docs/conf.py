@@ -44,6 +44,8 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 
+doctest_global_setup = "import simopen"
+
 nitpicky = True
 # What others document is not checked: where this is built there may be no network. Nor are types
 # that stand in a signature and that nobody outside has to name.

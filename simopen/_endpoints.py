@@ -32,6 +32,9 @@ _PRIVATE = tuple(
 class Endpoint(NamedTuple):
     """One end of a connection.
 
+    >>> print(simopen.Endpoint("2001:db8::1", 40000))
+    [2001:db8::1]:40000
+
     Attributes:
         host: A host name, an IPv4 address, or an IPv6 address without brackets
             (with ``%zone`` where it is link-local).

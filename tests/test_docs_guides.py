@@ -8,6 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+import simopen
+from benchmarks.common import read_lines
+from simopen._diagnosis import CONNTRACK_HOLD
+from simopen.net._pairs import MAX_LANES
+from simopen.net._sockets import MAX_SEGMENT
+from simopen.rendezvous.protocol._limits import LONGEST_PING_INTERVAL
 from tests import terminals
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -15,6 +21,44 @@ PLAYED = (
     *("first_connection", "first_meeting", "your_application"),
     *("asyncio_streams", "trio", "own_tls", "http", "testing"),
 )
+
+
+OPTIONS = simopen.PunchOptions()
+NUMBERS = [
+    ("kernel", f"`TCP_MAXSEG` {MAX_SEGMENT}"),
+    ("kernel", f"most {MAX_SEGMENT:,} bytes"),
+    ("nats", f"for up to {CONNTRACK_HOLD / 60:.0f} minutes".replace("2", "two")),
+    ("nats", f"up to {MAX_LANES}."),
+    ("nats", f"a ping every {LONGEST_PING_INTERVAL:g} seconds"),
+    ("timing", f"at least {OPTIONS.refresh_known:g} s"),
+    ("timing", f"{OPTIONS.refresh_round_trips:g} round trips"),
+    ("timing", f"pace of {OPTIONS.syn_rate:g} SYNs a second"),
+    ("timing", f"{OPTIONS.round_time:g} seconds, and half as much again"),
+]
+
+
+@pytest.mark.parametrize(("name", "words"), NUMBERS)
+def test_the_numbers_are_the_ones_in_the_code(name: str, words: str) -> None:
+    """What the explanations say of the engine it does."""
+    assert words in (DOCS / f"{name}.md").read_text()
+
+
+def test_the_lock_row_is_as_told() -> None:
+    """The trials of the row that would lock, and how many succeeded."""
+    cells = [each for each in read_lines("grid.jsonl")[1] if each["path"]["row"] == "lock"]
+    trials, succeeded = (sum(each[what] for each in cells) for what in ("trials", "succeeded"))
+    page = " ".join((DOCS / "timing.md").read_text().split())
+    assert f"{trials:,} trials, of which {succeeded:,} succeeded" in page
+
+
+@pytest.mark.parametrize("page", ["kernel", "nats", "no_listener"])
+def test_the_tests_named_are_there(page: str) -> None:
+    """What is said to be tested by name is."""
+    named = re.findall(r"`(test_\w+)`", (DOCS / f"{page}.md").read_text())
+    assert named
+    tests = "".join(path.read_text() for path in DOCS.parent.glob("tests/**/test_*.py"))
+    for name in named:
+        assert f"def {name}(" in tests
 
 
 @pytest.mark.lab

@@ -68,6 +68,11 @@ class Invite:
     ``Invite.new("kitchen").reveal()`` is the one string to hand over, out of band; the other side
     reads it with :meth:`parse`. Two are equal if both parts are.
 
+    >>> ours = simopen.Invite.new("kitchen")
+    >>> theirs = simopen.Invite.parse(ours.reveal())
+    >>> theirs == ours, theirs.room, theirs
+    (True, 'kitchen', <Invite>)
+
     Attributes:
         room: The room's name.
     """
