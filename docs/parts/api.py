@@ -7,12 +7,26 @@ import inspect
 from collections.abc import Callable, Iterable
 from functools import partial
 from importlib import import_module
+from pkgutil import iter_modules
 from types import ModuleType
 
 import simopen
 
-DOORS = ("simopen", "simopen.asyncio", "simopen.lab")
+INSIDE = ("capture", "cli", "figures", "measure", "net", "punch", "rendezvous", "security")
+"""Modules that programs do not import."""
+
+DOORS = (
+    "simopen",
+    *(
+        f"simopen.{found.name}"
+        for found in iter_modules(simopen.__path__)
+        if not found.name.startswith("_") and found.name not in INSIDE
+    ),
+)
 """The modules that programs import."""
+
+OWN_PLACE = ("simopen", "simopen.asyncio", "simopen.lab")
+"""Those that are not on the page of the others."""
 
 FOREIGN = (
     *("anyio", "asyncio", "benchmarks", "collections", "enum", "ipaddress", "msgspec", "os"),
@@ -83,18 +97,29 @@ def group(kind: str) -> str:
     return documented("simopen", grouped(simopen)[kind])
 
 
-def whole(door: str) -> str:
-    """All groups of another module, one after the other."""
-    module = import_module(door)
-    groups = grouped(module)
-    module_line = f"```{{eval-rst}}\n.. module:: {door}\n```\n\n"
-    if len(groups) == 1:
-        return module_line + documented(door, *groups.values())
-    return module_line + "\n".join(
-        f"## {kind.capitalize()}\n\n{documented(door, groups[kind])}"
-        for kind in ("functions", "classes", "values", "errors")
-        if kind in groups
+def whole(door: str, level: str = "##") -> str:
+    """All groups of another module, one after the other, under headings if they are several."""
+    groups = grouped(import_module(door))
+    parts = [f"```{{eval-rst}}\n.. module:: {door}\n```\n"]
+    for kind in ("functions", "classes", "values", "errors"):
+        if kind in groups:
+            head = f"{level} {kind.capitalize()}\n\n" if len(groups) > 1 else ""
+            parts.append(head + documented(door, groups[kind]))
+    return "\n".join(parts)
+
+
+def others() -> str:
+    """The modules without a page of their own."""
+    return "\n".join(
+        f"## {door}\n\n{summary(door)}\n\n{whole(door, '###')}"
+        for door in DOORS
+        if door not in OWN_PLACE
     )
+
+
+def summary(door: str) -> str:
+    """What a module says of itself in its first line."""
+    return (import_module(door).__doc__ or "").partition("\n")[0]
 
 
 def errors_tree() -> str:
@@ -109,6 +134,7 @@ PARTS: dict[str, Callable[[], str]] = {
         f"api {kind}": partial(group, kind)
         for kind in ("functions", "classes", "coordinator", "values", "errors", "events")
     },
-    **{f"api of {door}": partial(whole, door) for door in DOORS[1:]},
+    **{f"api of {door}": partial(whole, door) for door in OWN_PLACE[1:]},
+    "api of the others": others,
     "tree of errors": errors_tree,
 }

@@ -23,14 +23,24 @@ KINDS: dict[str, tuple[str, ...]] = {
     "tutorials": ("first_connection", "first_meeting", "your_application"),
     "how-to": (
         *("two_hosts", "asyncio_streams", "trio", "own_tls", "http", "examples"),
-        *("testing", "containers", "operating", "measuring", "reporting", "lab"),
+        *("testing", "containers", "operating", "doctor", "measuring", "reporting", "lab"),
     ),
     "explanation": (
         *("kernel", "nats", "punching", "timing", "rendezvous", "security", "no_listener"),
-        "when_not",
+        *("self_connection", "when_not"),
     ),
     "reference": (
-        *("api", "errors", "events", "lab_api", "commands", "protocol", "constants", "support"),
+        *(
+            "api",
+            "errors",
+            "events",
+            "lab_api",
+            "other_api",
+            "commands",
+            "protocol",
+            "constants",
+            "support",
+        ),
         *("benchmarks", *ROOT_PAGES.values()),
     ),
 }

@@ -140,7 +140,14 @@ def judge(
     visits: Sequence[Visit] = (),
     remote: Remote | None = None,
 ) -> Examination:
-    """What the facts mean."""
+    """What the facts mean.
+
+    Args:
+        machine: What was found here.
+        port: What is on the port to connect from, if it was looked at.
+        visits: What coordinators have shown; none where none was asked.
+        remote: What the other end answered, if it was asked.
+    """
     nat = mappings(visits, machine.addresses)
     findings = MACHINE.judge(machine)
     if port is not None:

@@ -27,7 +27,7 @@ FEW_FILES = 16  # descriptors left; a lane takes two for a moment, and there can
 FULL_SHARE = 0.9  # of the connection tracking's table
 COARSE_CLOCK = 0.001  # seconds; refires are jittered by less than two milliseconds
 LOWEST_PORT = 1024  # that needs no privilege
-HIGHEST_PORT = 65535
+HIGHEST_PORT = 65535  # RFC 9293 §3.1: 16 bits
 
 COOKIES = {
     0: "off",

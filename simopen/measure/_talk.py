@@ -48,11 +48,11 @@ from simopen._errors import RemoteProtocolError, UsageError
 
 from ._records import Count, Offset, Seconds, Side, Word
 
-VERSION = 1
+VERSION = 1  # of what is said here
 MOST_BYTES = 65_536  # of a message; an outcome with all its events has some 10,000
 MOST_IN_ALL = 1 << 24  # bytes of a talk; 10,000 outcomes without events have 6,000,000
 MOST_SAID = 100  # settings of an environment
-PINGS = 4
+PINGS = 4  # by which both agree on a moment
 LONGEST_AFTER = 60.0  # seconds that a beginning may be away
 START_AFTER = 0.2  # seconds, and two round trips, from the agreement to the next trial
 _LENGTH = 4  # bytes

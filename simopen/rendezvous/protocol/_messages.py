@@ -16,7 +16,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-VERSION: Final = 1
+VERSION: Final = 1  # of the protocol
 
 TAG_LENGTH = 32  # bytes; HKDF-SHA256 output
 SEAT_LENGTH = 16  # bytes; random
