@@ -73,6 +73,18 @@ def test_a_page_can_be_followed(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.lab
 @pytest.mark.usefixtures("require_lab")
+def test_the_hard_pair_meets_over_ipv6(tmp_path: Path) -> None:
+    """As the page on the first meeting says, and by no other way."""
+    page = (DOCS / "first_meeting.md").read_text()
+    hosts = terminals.Terminals(tmp_path)
+    for step in terminals.steps(page):
+        if "invite >" in step.command or "phone-and-home" in step.command:
+            (said,) = hosts.run(step.command)
+    assert re.search(r"^phone +\| \[.* IPv6, ", said, re.MULTILINE)
+
+
+@pytest.mark.lab
+@pytest.mark.usefixtures("require_lab")
 def test_the_ladder_is_of_a_crossing(tmp_path: Path) -> None:
     """The page on the kernel draws what its commands draw: a refusal or none, and two SYNs."""
     page = (DOCS / "kernel.md").read_text()
