@@ -45,13 +45,23 @@ def names(module: ModuleType) -> list[str]:
 
 def aliases() -> dict[str, str]:
     """Where the names are documented that are defined in modules of their own."""
-    found = {}
+    found: dict[str, str] = {}
     for door in DOORS:
         module = import_module(door)
         for name in names(module):
             home = getattr(getattr(module, name), "__module__", door)
-            found[f"{home}.{name}"] = f"{door}.{name}"
+            found.setdefault(f"{home}.{name}", f"{door}.{name}")
     return found
+
+
+def own_names(door: str) -> list[str]:
+    """The public names of a module but for those that ``simopen`` itself has as well."""
+    module = import_module(door)
+    return [
+        name
+        for name in names(module)
+        if door == "simopen" or getattr(simopen, name, None) is not getattr(module, name)
+    ]
 
 
 def kind_of(name: str, value: object) -> str:
@@ -68,7 +78,7 @@ def kind_of(name: str, value: object) -> str:
 def grouped(module: ModuleType) -> dict[str, list[str]]:
     """The public names of a module in their groups."""
     groups: dict[str, list[str]] = {}
-    for name in names(module):
+    for name in own_names(module.__name__):
         groups.setdefault(kind_of(name, getattr(module, name)), []).append(name)
     return groups
 
@@ -110,11 +120,18 @@ def whole(door: str, level: str = "##") -> str:
 
 def others() -> str:
     """The modules without a page of their own."""
+    doors = [door for door in DOORS if door not in OWN_PLACE]
     return "\n".join(
-        f"## {door}\n\n{summary(door)}\n\n{whole(door, '###')}"
-        for door in DOORS
-        if door not in OWN_PLACE
+        f"## {door}\n\n{summary(door)}\n\n{also_at_the_first(door)}{whole(door, '###')}"
+        for door in doors
     )
+
+
+def also_at_the_first(door: str) -> str:
+    """Which of a module's names are those of ``simopen``, in a sentence."""
+    known = [name for name in names(import_module(door)) if name not in own_names(door)]
+    links = ", ".join(f"{{py:obj}}`~simopen.{name}`" for name in known)
+    return f"It has these of `simopen`: {links}.\n\n" if known else ""
 
 
 def summary(door: str) -> str:

@@ -22,26 +22,16 @@ PROGRAM = re.compile(r"^The program: \[examples/(\S+)\]\(\.\./examples/\1\)$", r
 KINDS: dict[str, tuple[str, ...]] = {
     "tutorials": ("first_connection", "first_meeting", "your_application"),
     "how-to": (
-        *("two_hosts", "asyncio_streams", "trio", "own_tls", "http", "examples"),
-        *("testing", "containers", "operating", "doctor", "measuring", "reporting", "lab"),
+        *("two_hosts", "asyncio_streams", "trio", "own_tls", "http", "examples", "testing"),
+        *("containers", "operating", "doctor", "tracing", "measuring", "reporting", "lab"),
     ),
     "explanation": (
         *("kernel", "nats", "punching", "timing", "rendezvous", "security", "no_listener"),
         *("self_connection", "when_not"),
     ),
     "reference": (
-        *(
-            "api",
-            "errors",
-            "events",
-            "lab_api",
-            "other_api",
-            "commands",
-            "protocol",
-            "constants",
-            "support",
-        ),
-        *("benchmarks", *ROOT_PAGES.values()),
+        *("api", "errors", "events", "lab_api", "other_api", "commands", "protocol"),
+        *("constants", "support", "benchmarks", *ROOT_PAGES.values()),
     ),
 }
 

@@ -44,7 +44,11 @@ class HandshakeTrace:
         self._read: Reading | None = None
 
     def fill(self, log: Log) -> None:
-        """Tell of a call that has ended; the library's own."""
+        """Tell of a call that has ended; the library's own.
+
+        Args:
+            log: What was recorded of it.
+        """
         self._log, self._read = log, None
 
     @property
