@@ -27,7 +27,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     ),
     "explanation": (
         *("kernel", "nats", "punching", "timing", "rendezvous", "security", "no_listener"),
-        *("self_connection", "when_not"),
+        *("self_connection", "raw", "when_not"),
     ),
     "reference": (
         *("api", "errors", "events", "lab_api", "other_api", "commands", "protocol"),

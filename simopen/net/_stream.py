@@ -66,7 +66,11 @@ class TcpStream(ByteStream):
         }
 
     async def receive(self, max_bytes: int = DEFAULT_RECEIVE) -> bytes:
-        """Receive at least one byte."""
+        """Receive at least one byte.
+
+        Args:
+            max_bytes: The most to receive; positive.
+        """
         if max_bytes < 1:
             raise ValueError(f"max_bytes must be positive, not {max_bytes}")
         with self._receiving:
@@ -81,7 +85,11 @@ class TcpStream(ByteStream):
         return data
 
     async def send(self, item: bytes | bytearray | memoryview) -> None:
-        """Send all of ``item``; when this returns the kernel has it."""
+        """Send all of ``item``; when this returns the kernel has it.
+
+        Args:
+            item: What to send.
+        """
         with self._sending, memoryview(item).cast("B") as rest:
             await anyio.lowlevel.checkpoint()
             self._check_open()

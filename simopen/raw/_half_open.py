@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from ._segments import Flow, Segment
 
-DEFAULT_MOST = 8192
+DEFAULT_MOST = 8192  # half-open connections at a time
 _TICKS = 250_000  # of a sequence number in a second (RFC 6528 §3: one every 4 µs)
 
 

@@ -28,7 +28,7 @@ from typing import NamedTuple
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 """Control bits."""
 
-HEADER_BYTES = 20
+HEADER_BYTES = 20  # of a TCP header without options
 LARGEST_SCALE = 14  # RFC 7323 §2.3: a larger one counts as this
 MODULUS = 2**32  # of sequence numbers and timestamps
 

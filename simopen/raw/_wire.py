@@ -22,9 +22,9 @@ from . import _filter
 from ._errors import lacking
 from ._segments import Address, Flow, Segment, build, with_checksum
 
-SO_MARK = 36
+SO_MARK = 36  # asm-generic/socket.h
 SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
-IP_PKTINFO = 8
+IP_PKTINFO = 8  # linux/in.h
 MARK = 0x51301  # on what we send, so that our firewall rule can tell it from the kernel's
 LARGEST = 65_535  # bytes of one packet
 _HOPS = 64
