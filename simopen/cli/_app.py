@@ -12,7 +12,9 @@ import cyclopts
 
 from simopen import UsageError, __version__
 from simopen.cli import _exit
+from simopen.cli._completion import Shell, print_script
 from simopen.cli._doctor_command import doctor
+from simopen.cli._groups import CONNECT, HELP, MEASURE, SERVE, UNDERSTAND
 from simopen.cli._lab_commands import lab_app
 from simopen.cli._raw_commands import raw_app
 from simopen.cli._secret import refuse_on_command_line
@@ -27,6 +29,8 @@ app = cyclopts.App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
+for flag in ("--help", "--version"):
+    app[flag].group = HELP
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -50,7 +54,7 @@ def run(arguments: Sequence[str]) -> int:
 SecretFile = Annotated[Path | None, cyclopts.Parameter(allow_leading_hyphen=False)]
 
 
-@app.command
+@app.command(group=CONNECT)
 def invite(*, room: str = "room") -> int:
     """Make an invite: one line that two hosts need to meet at a coordinator.
 
@@ -69,7 +73,7 @@ def invite(*, room: str = "room") -> int:
     return print_invite(room)
 
 
-@app.command
+@app.command(group=CONNECT)
 def connect(  # noqa: PLR0913 - one for each option
     remote: str | None = None,
     /,
@@ -150,7 +154,7 @@ def connect(  # noqa: PLR0913 - one for each option
     return _connect.connect_pipes(settings)
 
 
-@app.command
+@app.command(group=MEASURE)
 def measure(  # noqa: PLR0913 - one for each option
     remote: str | None = None,
     /,
@@ -239,21 +243,25 @@ def measure(  # noqa: PLR0913 - one for each option
     )
 
 
-@app.command
+@app.command(group=UNDERSTAND)
 def demo() -> int:
     """Show a simultaneous open on this machine, packet by packet.
 
     Two hosts behind two NATs and a coordinator, in network namespaces: they are introduced,
     connect to each other with nobody listening, prove that they have the same invite, and send a
     file both ways. Needs root or unprivileged user namespaces; without them it shows the same on
-    loopback, without packets.
+    loopback, without packets. On a terminal, or kept in a file:
+
+        simopen demo
+
+        simopen demo > crossing.txt
     """
     from simopen.cli._demo import show  # noqa: PLC0415 - keeps --help quick
 
     return show()
 
 
-@app.command
+@app.command(group=MEASURE)
 def report(
     *files: Annotated[Path, cyclopts.Parameter(allow_leading_hyphen=False)],
     out: Annotated[Path, cyclopts.Parameter(allow_leading_hyphen=False)] = Path("simopen-report"),
@@ -264,6 +272,8 @@ def report(
     time to connect, heat maps of success, and the best, the median and the worst trial of each
     run as ladders go to one page (report.html), and each to a file of its own; the tables are
     also printed, as Markdown. Files by the same names are replaced.
+
+        simopen report --out tuesday simopen-measure-*.jsonl
 
     Needs simopen[plot].
 
@@ -281,7 +291,7 @@ def report(
     return draw(files, out)
 
 
-@app.command
+@app.command(group=SERVE)
 def coordinator(  # noqa: PLR0913 - one for each option
     *,
     listen: str = "0.0.0.0:7337,[::]:7337",
@@ -298,6 +308,12 @@ def coordinator(  # noqa: PLR0913 - one for each option
     It must be reachable by its clients directly, since the address it sees is the one that the
     peer will connect to; behind a load balancer, with --proxy-protocol. It sees no secrets and
     no traffic.
+
+    On all addresses of this host, and with TLS and metrics:
+
+        simopen coordinator
+
+        simopen coordinator --tls-cert chain.pem --tls-key key.pem --metrics 9337
 
     SIGHUP reads the certificate again, which also happens when its files change. SIGTERM and
     Ctrl-C stop in order: nobody new is taken, who waits is told to come back, and those who are
@@ -344,11 +360,34 @@ def coordinator(  # noqa: PLR0913 - one for each option
     )
 
 
-app.command(doctor)
+app.command(doctor, group=UNDERSTAND)
 app.command(lab_app)
-app.command(connect_self, name="self")
-app.command(trace)
+app.command(connect_self, name="self", group=UNDERSTAND)
+app.command(trace, group=UNDERSTAND)
 app.command(raw_app)
+
+
+@app.command(group=HELP)
+def completion(shell: Shell | None = None, /) -> int:
+    """Print a script that lets a shell complete simopen's commands and options.
+
+    It goes to standard output; put it where the shell looks for such scripts, in a folder that
+    may have to be made. For bash (with bash-completion) and for fish:
+
+        simopen completion bash > ~/.local/share/bash-completion/completions/simopen
+
+        simopen completion fish > ~/.config/fish/completions/simopen.fish
+
+    For zsh, a folder that is in $fpath before compinit runs:
+
+        simopen completion zsh > ~/.zfunc/_cyclopts_simopen
+
+    Parameters
+    ----------
+    shell
+        Which one. Default: that of $SHELL.
+    """
+    return print_script(app, shell)
 
 
 def _hint(arguments: Sequence[str]) -> str:

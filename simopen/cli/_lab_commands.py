@@ -7,8 +7,11 @@ from typing import Annotated
 
 import cyclopts
 
+from simopen.cli._groups import UNDERSTAND
+
 lab_app = cyclopts.App(
     name="lab",
+    group=UNDERSTAND,
     help=(
         "A small internet on this machine: hosts behind NATs, with your programs in them.\n\n"
         "Without a command: list the topologies and presets that come with simopen;\n"
@@ -33,6 +36,12 @@ def list_lab() -> int:
 def show(name: str, /) -> int:
     """Show one topology as a tree, or one preset with all its axes.
 
+    For example:
+
+        simopen lab show two-homes
+
+        simopen lab show home-router
+
     Parameters
     ----------
     name
@@ -50,6 +59,10 @@ def shell(topology: str, host: str, /, *, capture: Capture = None, seed: int | N
     The shell has the addresses of all hosts: $LAB_BOB_IPV4, $LAB_BOB_IPV6, and
     $LAB_BOB_PUBLIC, which is what the internet sees of bob. The network is gone
     when the shell ends, and the exit code is the shell's.
+
+    For example:
+
+        simopen lab shell two-homes alice --capture alice.pcapng
 
     Parameters
     ----------
@@ -122,6 +135,12 @@ def draw_ladder(
     svg: Annotated[Path | None, cyclopts.Parameter(allow_leading_hyphen=False)] = None,
 ) -> int:
     """Draw a TCP conversation of a capture: who sent what when, and what crossed.
+
+    For example, the first, on the terminal and as a picture:
+
+        simopen lab ladder alice.pcapng
+
+        simopen lab ladder alice.pcapng --svg alice.svg
 
     Parameters
     ----------

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from simopen.rendezvous.protocol import Join, encode_frame
+from tests.cli.terminals import COLOUR, on_a_terminal
 
 PATIENCE = 20  # seconds
 CANARY = b"canary-canary-canary-canary-cana"  # 32 bytes, as a tag has
@@ -105,6 +106,15 @@ def test_the_last_line_is_json() -> None:
     last = [json.loads(line) for line in done.stderr.splitlines()][-1]
     assert last["event"] == "coordinator.crashed"
     assert "RuntimeError: out of order" in last["exception"]
+
+
+def test_no_color_is_honoured() -> None:
+    """A person's log on a terminal has colours, unless they are not wanted."""
+    command = [sys.executable, "-c", CRASHING.format(broken=LISTENER)]
+    assert COLOUR.search(on_a_terminal(command))
+    plain = on_a_terminal(command, NO_COLOR="1")
+    assert b"coordinator.crashed" in plain
+    assert not COLOUR.search(plain)
 
 
 def test_the_loops_own_words_are_lines_too(tmp_path: Path) -> None:
