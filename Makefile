@@ -3,11 +3,14 @@
 
 PYTHON ?= python3
 VENV := .venv
+# A wheel to install in place of the checkout, as .ci/run does.
+WHEEL :=
+EXTRAS := cli,lab,server
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test quick protections fuzz lint format typecheck docs docs-links demo bench bench-full clean
+.PHONY: help setup test quick protections fuzz lint format typecheck docs docs-links demo bench bench-full dist lowest clean
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,8 +24,10 @@ $(READY): pyproject.toml
 		|| { echo "this Python cannot make virtual environments; on Debian: apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[cli,lab,server]' \
-		--group dev --group docs
+	$(BIN)/pip install --quiet --disable-pip-version-check --group dev --group docs \
+		$(if $(WHEEL),'$(WHEEL)[$(EXTRAS)]',--editable '.[$(EXTRAS)]')
+	@# Last in the search path: tests and benchmarks are found here, simopen where it is installed.
+	@echo '$(CURDIR)' > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/checkout.pth"
 	@touch $@
 
 test: $(READY)  ## all tests; those of the lab need root or open user namespaces
@@ -71,5 +76,27 @@ bench-full: $(READY)  ## the benchmarks with all their trials and the grid drawn
 	$(BIN)/python -m benchmarks; met=$$?; \
 		$(BIN)/simopen report benchmarks/results/grid.jsonl --out benchmarks/results/grid && exit $$met
 
+dist:  ## the source distribution and the wheel made of it; they go to dist/
+	rm -rf dist
+	$(PYTHON) -m venv --clear .venv-build
+	.venv-build/bin/pip install --quiet --disable-pip-version-check build
+	.venv-build/bin/python -m build
+
+# What rests most on each of the packages that simopen needs.
+LEANING := $(addprefix tests/,figures security/test_certificate.py security/test_keys.py \
+	security/test_handshake.py net/test_stream.py net/test_interfaces.py \
+	rendezvous/test_metrics.py rendezvous/test_server.py rendezvous/protocol/test_messages.py \
+	cli/test_commands.py cli/test_display.py cli/test_coordinator_log.py lab/test_available.py \
+	lab/supervisor)
+
+lowest:  ## some tests, with the oldest versions of everything that pyproject.toml allows
+	$(PYTHON) -m venv --clear .venv-lowest
+	.venv-lowest/bin/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(PYTHON) .ci/lowest.py > .venv-lowest/constraints.txt
+	.venv-lowest/bin/pip install --quiet --disable-pip-version-check --group dev \
+		--editable '.[$(EXTRAS),plot]' --constraint .venv-lowest/constraints.txt
+	@# Old packages do things that newer ones below them warn of.
+	.venv-lowest/bin/pytest -W ignore::DeprecationWarning $(LEANING)
+
 clean:  ## remove what make has made
-	rm -rf $(VENV) dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis

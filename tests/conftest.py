@@ -1,10 +1,17 @@
-"""What all tests share: the three event loops. `require_lab` is the lab's own plugin's."""
+"""What all tests share: the three event loops, and simopen as it is installed.
+
+`require_lab` is the lab's own plugin's.
+"""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
+
+# A process that a test starts has no simopen before the installed one, in the folder where it is.
+os.environ["PYTHONSAFEPATH"] = "1"
 
 pytest_plugins = ["pytester"]
 
