@@ -136,7 +136,7 @@ def test_no_extra_is_installed(alone: Path) -> None:
         "import sys; from importlib.util import find_spec;"
         "print(*(name for name in sys.argv[1:] if find_spec(name)))"
     )
-    command = [alone, "-c", program, *modules(ALL_EXTRAS), "simopen"]
+    command = [str(alone), "-c", program, *modules(ALL_EXTRAS), "simopen"]
     done = subprocess.run(command, capture_output=True, check=True, text=True)
     assert done.stdout.split() == ["simopen"]
 
