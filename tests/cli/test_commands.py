@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import cache
 
 import cyclopts
 import pytest
@@ -24,7 +26,9 @@ import sys, shlex
 from simopen.cli._app import run
 for line in sys.argv[1:]:
     run(shlex.split(line))
+    print(end="\f", flush=True)
 """
+END = "\f"
 
 
 def commands(parent: cyclopts.App = app, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -39,25 +43,28 @@ COMMANDS = sorted(commands())
 each_command = pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 
 
-def shown(command: Sequence[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """A command's help, in lines that are never broken."""
-    assert run([*command, "--help"]) == 0
-    out, err = capsys.readouterr()
-    assert err == ""
-    return out
-
-
-@pytest.fixture(autouse=True)
-def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "250")
+@cache
+def helps() -> dict[tuple[str, ...], str]:
+    """The help of every command and the map, in lines that are never broken."""
+    every = [(), *COMMANDS]
+    lines = [shlex.join([*command, "--help"]) for command in every]
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, *lines],
+        capture_output=True,
+        check=True,
+        env=os.environ | {"COLUMNS": "250"},
+        text=True,
+    )
+    assert done.stderr == ""
+    return dict(zip(every, done.stdout.split(END)[:-1], strict=True))
 
 
 @pytest.mark.parametrize("name", [name for name in app if not name.startswith("-h")])
-def test_is_in_the_map(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_is_in_the_map(name: str) -> None:
     """In one of the panels that say what it is for, with its first line."""
     groups = app[name].group
     [group] = [each for each in GROUPS if isinstance(groups, tuple) and each in groups]
-    panel = shown((), capsys).partition(f"─ {group.name} ─")[2].partition("╰")[0]
+    panel = helps()[()].partition(f"─ {group.name} ─")[2].partition("╰")[0]
     assert re.search(rf"^│ {name} +(\(-h\) +)?\w.*\.", panel, re.MULTILINE)
 
 
@@ -70,9 +77,9 @@ def examples(text: str) -> list[str]:
 
 
 @each_command
-def test_has_an_example(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+def test_has_an_example(command: tuple[str, ...]) -> None:
     """Its help shows the command in use, in lines that it takes."""
-    lines = examples(shown(command, capsys))
+    lines = examples(helps()[command])
     assert any(line.split()[1 : 1 + len(command)] == list(command) for line in lines)
     for line in lines:
         app.parse_args(shlex.split(line)[1:], exit_on_error=False, print_error=False)
