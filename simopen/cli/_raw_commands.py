@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import cyclopts
 
+from simopen.cli._groups import CONNECT
+
 raw_app = cyclopts.App(
     name="raw",
+    group=CONNECT,
     help=(
         "Connections whose handshake is done here, and not by the kernel.\n\n"
         "The other side is any TCP: curl, a browser, nc. Needs Linux, nft, and CAP_NET_RAW and\n"
