@@ -58,3 +58,17 @@ def test_every_verb_is_there() -> None:
     assert {"lint", "typecheck", "test"} <= {*verbs}
     for verb in [*verbs, "lowest"]:
         assert re.search(rf"^{verb}:", makefile, re.MULTILINE), verb
+
+
+def test_contributors_are_told_what_is_there() -> None:
+    """Every verb is one of ``make``'s, every folder and module is there."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    verbs = set(re.findall(r"`make ([a-z-]+)`", text))
+    assert {"lint", "typecheck", "test", "bench"} <= verbs
+    for verb in verbs:
+        assert re.search(rf"^{verb}:", makefile, re.MULTILINE), verb
+    paths = re.findall(r"`((?:simopen|tests|benchmarks|fuzz|docs)/[\w./]*\w)`", text)
+    assert "benchmarks/cells.py" in paths
+    for path in paths:
+        assert (ROOT / path).exists(), path

@@ -33,6 +33,11 @@ PAUSE = 0.1  # seconds without accepting where there is no descriptor to be had
 
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _LISTENER_LOST = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK})
+_ADVICE = {
+    errno.EADDRINUSE: ": stop what listens there, or choose another port",
+    errno.EADDRNOTAVAIL: ": this host does not have it; 0.0.0.0 and [::] are all that it has",
+    errno.EACCES: ": choose a port of 1024 or above",
+}
 
 OnConnection = Callable[[socket.socket, Endpoint], None]
 
@@ -127,6 +132,5 @@ def _listener(
 
 def _bind_error(error: OSError, endpoint: Endpoint) -> LocalBindError:
     code = error.errno or 0
-    advice = ": stop what listens there, or choose another port" if code == errno.EADDRINUSE else ""
-    text = f"cannot listen on {endpoint}: {os.strerror(code)}{advice}"
+    text = f"cannot listen on {endpoint}: {os.strerror(code)}{_ADVICE.get(code, '')}"
     return LocalBindError(code, text, local=endpoint)

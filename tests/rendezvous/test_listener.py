@@ -71,6 +71,15 @@ async def test_a_taken_port_is_named_and_nothing_is_left() -> None:
         assert caught.value.local == taken
 
 
+async def test_an_address_of_another_host() -> None:
+    """The error says which addresses there are to listen on."""
+    with pytest.raises(
+        LocalBindError, match=r"203\.0\.113\.1:7337: .*0\.0\.0\.0 and \[::\]"
+    ) as caught:
+        await listen([Endpoint("203.0.113.1", 7337)])
+    assert caught.value.errno == errno.EADDRNOTAVAIL
+
+
 async def test_a_name_without_address() -> None:
     """A host that does not resolve is a LocalBindError too."""
     with pytest.raises(LocalBindError, match=r"name\.invalid:0"):
