@@ -109,6 +109,9 @@ DATA = {
     "measure --trials 0": "",
     "report /dev/null": "",
     "coordinator --listen nowhere": "",
+    "raw accept nowhere": "",
+    "self nowhere": "",
+    "trace": "",
 }
 
 
@@ -126,6 +129,7 @@ def test_no_color_is_honoured() -> None:
     lines = [shlex.join([*command, "--help"]) for command in COMMANDS]
     lines += ["--help", "conect", "lab", "lab show two-homes", "lab show symmetric"]
     lines += [f"connect --timeout 0.3 127.0.0.1:9 --local 127.0.0.1:{free_port()}"]
+    lines += ["doctor", "self 127.0.0.1:0", "trace --timeout 1 127.0.0.1:9"]
     assert COLOUR.search(on_a_terminal([*run_lines, "--help"]))  # as it is where nobody minds
     plain = on_a_terminal([*run_lines, *lines], NO_COLOR="1")
     for part in (b"Commands", b"two-homes", b"could not connect"):
