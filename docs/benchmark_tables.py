@@ -41,6 +41,9 @@ Record = Mapping[str, Any]
 NOT_YET = "Nobody has run all of it yet.\n"
 PRESENT = "DCUtR in the wild"  # the published rate that is of everybody, today
 
+LOSSLESS = ("clean", "blocked")  # rows of the grid
+SITES = {"open": "open", "drop": "drops", "rst": "resets", "icmp": "ICMP", "blocked": "blocks"}
+
 GRID_HEAD = (
     *("row", "cells", "trials", "succeeded", "95 % at least", "false"),
     *("median time / limit", "p99 over the limit, ms"),
@@ -84,6 +87,26 @@ def grid_table() -> str:
         times = [f"{percentile(ratios, 50):.2f}", f"{percentile(over, 99) * 1000:.1f}"]
         rows.append([name, *counts(cells), *times])
     return table(GRID_HEAD, rows)
+
+
+def grid_matrix() -> str:
+    """Successes of every pair of sites without loss, models and Linux together."""
+    tried: dict[frozenset[str], list[int]] = defaultdict(lambda: [0, 0])
+    for cell in read_lines("grid.jsonl")[1]:
+        if cell["path"]["row"] in LOSSLESS:
+            sums = tried[frozenset(cell["path"]["pair"])]
+            sums[0] += cell["succeeded"]
+            sums[1] += cell["trials"]
+
+    def square(row: str, column: str) -> str:
+        sums = tried.get(frozenset((row, column)))
+        before = list(SITES).index(column) < list(SITES).index(row)
+        return "" if before or sums is None else f"{sums[0]:,} of {sums[1]:,}"
+
+    rows = [
+        [f"**{words}**", *(square(row, each) for each in SITES)] for row, words in SITES.items()
+    ]
+    return table(("", *SITES.values()), rows) + "\n"
 
 
 def simulate_table() -> str:
@@ -245,5 +268,6 @@ def part(name: str) -> str:
 
 PARTS: dict[str, Callable[[], str]] = {
     **{f"table of {name}": partial(part, name) for name in TABLES},
+    "matrix of the grid": grid_matrix,
     "figures of the lab": lambda: lab_table() + "\n",
 }

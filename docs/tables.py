@@ -304,8 +304,8 @@ def renewed(text: str) -> str:
 
 
 def main() -> None:
-    """Renew every page."""
-    for page in sorted(DOCS.glob("*.md")):
+    """Renew every page, and the README."""
+    for page in [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]:
         text = page.read_text()
         if (new := renewed(text)) != text:
             page.write_text(new)

@@ -36,7 +36,7 @@ def commands() -> list[str]:
     return re.findall(r"^\$ (.*)$", text, re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
 def test_generated_parts_are_current(page: Path) -> None:
     """`python -m docs.tables` would change nothing."""
     assert tables.renewed(page.read_text()) == page.read_text()
