@@ -120,28 +120,6 @@ def test_the_options_shown_exist(page: str) -> None:
             assert f"{option} " in help_of(verb)
 
 
-# -- three terminals -------------------------------------------------------------------------------
-
-
-def typed(page: str, heading: str) -> list[str]:
-    """What is typed in the terminals of the coordinator and of both hosts, in order."""
-    part = PAGES[page].partition(f"{heading}\n")[2].partition("\n## ")[0]
-    return re.findall(r"^(?:coordinator|one|two)\$ (.*)$", part, re.MULTILINE)
-
-
-def test_three_terminals(tmp_path: Path) -> None:
-    """What is typed lets two hosts meet."""
-    terminals = Terminals(tmp_path)
-    serve, invite, one, two = typed("README.md", "## Two hosts in five minutes")
-    if "--listen" not in serve:
-        serve += " --listen 127.0.0.1:7337"  # all addresses are not a test's to open
-    with terminals.serving(serve):
-        terminals.run(invite)
-        for shown in terminals.run(one, two):
-            assert re.fullmatch(r"hello from .*\n127\.0\.0\.1:.*, encrypted\n", shown)
-    assert (tmp_path / "tea.invite").stat().st_mode & 0o077 == 0
-
-
 # -- programs --------------------------------------------------------------------------------------
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 import simopen
-from benchmarks import connect
+from benchmarks import common
+from benchmarks.statistics import percentile
 from simopen import lab
+from simopen.cli._app import app
 from tests.helpers import free_port, on_cpu
 
 ROOT = Path(__file__).parent.parent
@@ -28,28 +30,101 @@ def test_shows_the_example_as_it_is() -> None:
     assert found[1] == (ROOT / "examples" / "hello.py").read_text()
 
 
-def test_the_figures_are_the_measured_ones() -> None:
-    """Every cell of the last full run stands in the README as the benchmark prints it."""
-    lines = (ROOT / "benchmarks" / "results" / "connect.jsonl").read_text().splitlines()
-    cells = [json.loads(line) for line in lines[1:]]
-    assert cells
-    for line in (connect.HEAD, *map(connect.table_row, cells)):
-        assert line in README
+RIVALS = common.RESULTS / "rivals.jsonl"
+REFUSING = (("rst", "rst"), ("rst", "far-rst"))
+SYMMETRIC = (("symmetric", "open"),)
+ROWS = {  # of the table of others, and who they are in the benchmark
+    "**simopen**": "simopen, coordinator",
+    "[warpgate]": "warpgate",
+    "[py-libp2p]": "py-libp2p",
+    "[punchhole]": "punchhole",
+    "[aiortc]": "aiortc (UDP)",
+    "loop": "naive loop",
+}
+
+
+class Rivals:
+    """The trials of the last full run against others."""
+
+    def __init__(self) -> None:
+        self.trials = [json.loads(line) for line in RIVALS.read_text().splitlines()[1:]]
+
+    def of(self, contender: str, *pairs: tuple[str, str]) -> list[dict[str, Any]]:
+        """The trials of one at some pairs of sites."""
+        return [
+            each
+            for each in self.trials
+            if each["contender"] == contender and tuple(each["pair"]) in pairs
+        ]
+
+    def met(self, contender: str, *pairs: tuple[str, str]) -> str:
+        """How many of them succeeded."""
+        found = self.of(contender, *pairs)
+        return f"{sum(each['ok'] for each in found)} of {len(found)}"
+
+    def median(self, contender: str, *pairs: tuple[str, str]) -> float:
+        """Seconds until both could use the connection."""
+        return percentile([each["usable"] for each in self.of(contender, *pairs) if each["ok"]], 50)
+
+
+def test_the_table_of_others_is_the_measured_one() -> None:
+    """Successes at refusing and at symmetric NATs are those of the file."""
+    rivals = Rivals()
+    for row, contender in ROWS.items():
+        (line,) = (line for line in README.splitlines() if line.startswith(f"| {row}"))
+        *_, refusing, symmetric, _, _ = line.split("|")
+        assert refusing.strip() == rivals.met(contender, *REFUSING)
+        assert symmetric.strip().startswith(rivals.met(contender, *SYMMETRIC))
+
+
+def test_the_reading_of_the_picture_is_the_file_s() -> None:
+    """What the README says in words of who is how fast, and who gets through."""
+    rivals, text = Rivals(), " ".join(README.split())
+    pairs = {tuple(each["pair"]) for each in rivals.trials}
+    easy = [pair for pair in pairs if "symmetric" not in pair]
+    for pair in easy:
+        ours, naive = rivals.median("simopen, endpoints", pair), rivals.median("naive loop", pair)
+        assert (ours < 1.1 * naive) if "blocked" in pair else abs(ours - naive) < 0.1 * naive
+        assert rivals.median("punchhole", pair) < rivals.median("simopen, coordinator", pair)
+    blocked, lossy = ("blocked", "drop"), ("lossy-drop", "drop")
+    slow, fast = (rivals.median(each, blocked) for each in ("naive loop", "simopen, endpoints"))
+    assert f"costs it {slow:.1f} s instead of {fast:.1f} s" in text
+    slow, fast = (
+        max(each["usable"] for each in rivals.of(name, lossy))
+        for name in ("naive loop", "simopen, endpoints")
+    )
+    assert f"at worst {slow:.1f} s instead of {fast:.1f} s" in text
+    medians = sorted(rivals.median("simopen, coordinator", pair) for pair in easy)
+    assert f"takes {medians[0]:.1f} to {medians[-1]:.1f} s" in text
+    met, _, trials = rivals.met("punchhole", *easy).partition(" of ")
+    assert f"missed {int(trials) - int(met)} of {trials}" in text
+
+
+def test_who_passes_a_symmetric_nat() -> None:
+    """Opposite an open host ICE, and at times py-libp2p; opposite a home router nobody."""
+    through = {
+        (each["contender"], each["pair"][1])
+        for each in Rivals().trials
+        if each["ok"] and each["pair"][0] == "symmetric"
+    }
+    names = ("aioice (UDP)", "aiortc (UDP)", "py-libp2p", "py-libp2p, relay")
+    assert through == {(name, "open") for name in names}
+
+
+def test_every_command_is_on_the_map() -> None:
+    """Whoever adds a command tells of it."""
+    shown = re.findall(r"^\| ((?:`[a-z]+`(?:, )?)+) \|", README, re.MULTILINE)
+    told = {name for names in shown for name in re.findall(r"[a-z]+", names)}
+    assert {name for name in app if not name.startswith("-")} <= told
 
 
 def test_the_commands_exist() -> None:
-    """Every ``make`` verb in the README is in the Makefile, every option in the help."""
+    """Every ``make`` verb in the README is in the Makefile."""
     makefile = (ROOT / "Makefile").read_text()
-    for verb in set(re.findall(r"`make (\w+)`|^\$ make (\w+)", README)):
-        assert re.search(rf"^{''.join(verb)}:", makefile, re.MULTILINE)
-    command = [sys.executable, "-m", "simopen", "connect", "--help"]
-    shown = subprocess.run(command, capture_output=True, check=True, text=True).stdout
-    lines = "".join(line for line in README.splitlines() if "simopen connect" in line)
-    options = re.findall(r"--[a-z][a-z-]*", lines)
-    options += re.findall(r"`(--(?:room|secret-file|invite-file|json))\b", README)
-    assert options
-    for option in options:
-        assert option in shown
+    verbs = re.findall(r"(?:`|^\$ )make (\w+)", README, re.MULTILINE)
+    assert verbs
+    for verb in verbs:
+        assert re.search(rf"^{verb}:", makefile, re.MULTILINE)
 
 
 async def run_pair(example: str, one: list[str], two: list[str]) -> dict[str, bytes]:
