@@ -43,12 +43,15 @@ def typed(done: machines.Done) -> str:
 
 @pytest.mark.lab
 @pytest.mark.timeout(600)
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="there is no repository to clone")
 def test_every_command_does_what_the_readme_says(lab_network: MakeNetwork) -> None:
     """All have run, ended as they should, and said all that is shown."""
     net = lab_network(SITES)
     with TemporaryDirectory() as folder, ExitStack() as stack:
         walk = machines.Walk(net, Path(folder), ROOT, stack)
         walk.follow(README, NOT_RUN)
+        invite = Path(folder) / "two" / "simopen" / "tea.invite"
+        assert invite.stat().st_mode & 0o077 == 0
     parts = [part for part in machines.parse(README) if not isinstance(part, machines.Errand)]
     expected = [command for block in parts for command in block if command.typed not in NOT_RUN]
     assert sorted(map(typed, walk.done)) == sorted(
