@@ -106,7 +106,7 @@ def grid_matrix() -> str:
     rows = [
         [f"**{words}**", *(square(row, each) for each in SITES)] for row, words in SITES.items()
     ]
-    return table(("", *SITES.values()), rows) + "\n"
+    return table(("", *SITES.values()), [row for row in rows if any(row[1:])]) + "\n"
 
 
 def simulate_table() -> str:
