@@ -71,7 +71,11 @@ async def _connect(remote: str, local: str | None, timeout: float | None) -> int
 async def _copy(stream: raw.TcpStream) -> int:
     async with stream:
         sock = stream.extra(SocketAttribute.raw_socket)
-        remote = Endpoint(*sock.getpeername()[:2])
+        try:
+            remote = Endpoint(*sock.getpeername()[:2])
+        except OSError:  # reset in the moment of the hand-over
+            _say("the peer has reset the connection already")
+            return _exit.BROKEN
         _say(f"connected with {remote}; this is a socket of the kernel now")
         traffic = Traffic()
         copy = Copy(stream, traffic)

@@ -12,7 +12,7 @@ import pytest
 from simopen import lab
 from simopen.cli import _exit
 from simopen.cli._app import run
-from tests.raw.hosts import PATIENCE, tables, until_ready
+from tests.raw.hosts import PATIENCE, leave_in_a_hurry, tables, until_ready
 
 IN_LAB = [pytest.mark.anyio, pytest.mark.lab, pytest.mark.usefixtures("require_lab")]
 RAW = [sys.executable, "-m", "simopen", "raw"]
@@ -63,6 +63,21 @@ class TestInTheLab:
                 with anyio.fail_after(PATIENCE):
                     assert await server.wait() == _exit.INTERRUPTED
             assert await tables(net.b) == []
+
+    async def test_a_client_that_resets_at_once(self) -> None:
+        """A connection that is over before it is shown is a broken one, in words."""
+        async with lab.two_hosts() as net, anyio.create_task_group() as group:
+
+            async def connect() -> None:
+                await until_ready(net.b, [])
+                await net.a.call(leave_in_a_hurry, net.b.ipv4, 1)
+
+            group.start_soon(connect)
+            with anyio.fail_after(PATIENCE):
+                done = await net.b.run([*RAW, "accept", f"0.0.0.0:{PORT}"], check=False)
+            assert done.returncode == _exit.BROKEN
+            assert b"has reset the connection already" in done.stderr
+            assert b"Traceback" not in done.stderr
 
     async def test_nobody_there(self) -> None:
         """A refusal is told, with the exit code of one."""

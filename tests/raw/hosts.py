@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import random
 import socket
+import struct
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -129,6 +130,14 @@ def listen(host: str, message: bytes) -> None:
     """Connect and hear who speaks first."""
     with socket.create_connection((host, PORT), timeout=PATIENCE) as sock:
         assert sock.recv(100) == message
+
+
+def leave_in_a_hurry(host: str, count: int) -> None:
+    """Connect some times, and reset at once."""
+    for _ in range(count):
+        sock = socket.create_connection((host, PORT), timeout=PATIENCE)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("@ii", 1, 0))
+        sock.close()
 
 
 def exchange(host: str, blocks: int) -> float:

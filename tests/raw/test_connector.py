@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import struct
 import time
 
 import anyio
@@ -176,16 +175,8 @@ async def test_a_late_syn_does_no_harm() -> None:
         await net.a.call(repeat_the_syn, net.b.ipv4)
 
 
-def leave_in_a_hurry(host: str) -> None:
-    """Connect, and reset at once."""
-    for _ in range(20):
-        sock = socket.create_connection((host, PORT), timeout=5)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("@ii", 1, 0))
-        sock.close()
-
-
 async def test_clients_in_a_hurry_do_no_harm() -> None:
     """Who resets in the very moment of the hand-over harms nobody else."""
     async with lab.two_hosts(0.002) as net, serving(net.b, f"0.0.0.0:{PORT}"):
-        await net.a.call(leave_in_a_hurry, net.b.ipv4)
+        await net.a.call(hosts.leave_in_a_hurry, net.b.ipv4, 20)
         await net.a.call(hosts.ask, net.b.ipv4, 1)
