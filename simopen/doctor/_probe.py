@@ -23,6 +23,7 @@ import anyio
 from simopen._endpoints import Endpoint
 from simopen._errors import LocalBindError
 from simopen.net import _sockets
+from simopen.net._addresses import socket_address
 from simopen.net._errno import IN_PROGRESS, REFUSED_AT_ONCE, refusal_reason, unsent_reason
 
 from . import _icmp
@@ -81,7 +82,7 @@ async def knock(
         if _IS_LINUX:
             sock.setsockopt(*_RECVERR[family], 1)
         began = time.monotonic()
-        code = sock.connect_ex((remote.host, remote.port))
+        code = sock.connect_ex(socket_address(remote))
         if code not in IN_PROGRESS and code not in REFUSED_AT_ONCE:
             return Knock(answer=Answer.UNSENT, after=0.0, reason=unsent_reason(code))
         with anyio.move_on_after(patience) as limit:

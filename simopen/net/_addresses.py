@@ -45,10 +45,10 @@ async def resolve(local: Endpoint, remote: Endpoint) -> Addresses:
     """
     _check_families(local, remote)
     try:
-        family, bound = await _first_address(local, socket.AF_UNSPEC)
+        family, bound = await first_address(local, socket.AF_UNSPEC)
     except UnresolvedError as error:
         raise UsageError(f"local {local} does not resolve: {error}") from None
-    found, target = await _first_address(remote, family)
+    found, target = await first_address(remote, family)
     if found != family:
         raise UsageError(f"local {local} and remote {remote} are of different families")
     check_one_host(local, numeric_address(bound.host), role="local")
@@ -63,11 +63,38 @@ async def resolve_own(end: Endpoint) -> tuple[socket.AddressFamily, Endpoint]:
         UsageError: It does not resolve, or is no single host.
     """
     try:
-        family, found = await _first_address(end, socket.AF_UNSPEC)
+        family, found = await first_address(end, socket.AF_UNSPEC)
     except UnresolvedError as error:
         raise UsageError(f"endpoint {end} does not resolve: {error}") from None
     check_one_host(end, numeric_address(found.host), role="endpoint")
     return family, found
+
+
+async def first_address(
+    endpoint: Endpoint, family: socket.AddressFamily
+) -> tuple[socket.AddressFamily, Endpoint]:
+    """A name's first address, or a literal one as it is.
+
+    A literal one is not looked up: uvloop's ``getaddrinfo`` loses its zone.
+
+    Raises:
+        UnresolvedError: The name has none.
+        UsageError: This host has no interface of the zone's name.
+    """
+    if (literal := literal_address(endpoint.host)) is not None:
+        found = socket.AF_INET if literal.version == IPV4 else socket.AF_INET6
+        return found, Endpoint(_with_numeric_zone(endpoint), endpoint.port)
+    try:
+        answers = await anyio.getaddrinfo(
+            endpoint.host, endpoint.port, family=family, type=socket.SOCK_STREAM
+        )
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UnresolvedError(reason or "unknown host") from None
+    if not answers:
+        raise UnresolvedError("the name has no address")
+    answer_family, _, _, _, address = answers[0]
+    return answer_family, Endpoint(str(address[0]), endpoint.port)
 
 
 def numeric_pair(family: socket.AddressFamily, local: Endpoint, remote: Endpoint) -> Addresses:
@@ -93,6 +120,20 @@ def endpoint_of(address: tuple[Any, ...]) -> Endpoint:
     return Endpoint(host, port)
 
 
+def socket_address(endpoint: Endpoint) -> tuple[Any, ...]:
+    """A numeric endpoint as Python's sockets take it: the zone of a link-local one stands apart.
+
+    Python reads a zone in the host too, and then puts the tuple's, 0 where there is none, over it.
+
+    Raises:
+        OSError: This host has no interface of the zone's name.
+    """
+    host, _, zone = endpoint.host.partition("%")
+    if not zone:
+        return host, endpoint.port
+    return host, endpoint.port, 0, int(zone) if zone.isdigit() else socket.if_nametoindex(zone)
+
+
 def _check_families(local: Endpoint, remote: Endpoint) -> None:
     ours, theirs = literal_address(local.host), literal_address(remote.host)
     if ours is not None and theirs is not None and ours.version != theirs.version:
@@ -103,32 +144,13 @@ def _check_families(local: Endpoint, remote: Endpoint) -> None:
         )
 
 
-async def _first_address(
-    endpoint: Endpoint, family: socket.AddressFamily
-) -> tuple[socket.AddressFamily, Endpoint]:
-    if (literal := literal_address(endpoint.host)) is not None:
-        found = socket.AF_INET if literal.version == IPV4 else socket.AF_INET6
-        return found, Endpoint(_with_numeric_zone(endpoint), endpoint.port)
-    try:
-        answers = await anyio.getaddrinfo(
-            endpoint.host, endpoint.port, family=family, type=socket.SOCK_STREAM
-        )
-    except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UnresolvedError(reason or "unknown host") from None
-    if not answers:
-        raise UnresolvedError("the name has no address")
-    answer_family, _, _, _, address = answers[0]
-    return answer_family, Endpoint(str(address[0]), endpoint.port)
-
-
 def _source_host(family: socket.AddressFamily, bound: Endpoint, target: Endpoint) -> str:
     """The address the kernel would send from; connecting a UDP socket asks it without a packet."""
     if not _without_zone(bound.host).is_unspecified:
         return bound.host
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((target.host, target.port))
+            probe.connect(socket_address(target))
             return endpoint_of(probe.getsockname()).host
     except OSError:
         return bound.host  # no route or no descriptor now; the punch itself will say so

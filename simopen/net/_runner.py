@@ -37,7 +37,7 @@ from simopen._report import PunchReport
 from simopen.punch import Action, Lane, Seen
 
 from . import _errno, _sockets
-from ._addresses import endpoint_of
+from ._addresses import endpoint_of, socket_address
 from ._self_connection import is_self_connection
 from ._tcp_info import TcpState, tcp_state
 
@@ -264,12 +264,12 @@ class LaneRunner:
         return self._look()  # on loopback the answer is in before connect() returns
 
     def _connect(self) -> int:
-        remote = self._addresses.remote
-        code = self.sock.connect_ex((remote.host, remote.port))
+        remote = socket_address(self._addresses.remote)
+        code = self.sock.connect_ex(remote)
         # After a refusal Linux first answers for the attempt that is over and sends nothing:
         # ECONNABORTED once SO_ERROR has been read. The call after that is the new attempt.
         if code == errno.ECONNABORTED:
-            code = self.sock.connect_ex((remote.host, remote.port))
+            code = self.sock.connect_ex(remote)
         return code
 
     def _refresh(self) -> None:

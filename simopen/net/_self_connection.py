@@ -59,7 +59,7 @@ from simopen._events import PunchAttempt, PunchConnected, PunchRefused, PunchSta
 from simopen._report import PunchReport
 
 from . import _errno, _port_state, _sockets
-from ._addresses import endpoint_of, resolve_own
+from ._addresses import endpoint_of, resolve_own, socket_address
 from ._local_ports import LocalPorts, read_local_ports
 from ._tcp_info import TcpState, tcp_state
 
@@ -208,7 +208,7 @@ class SelfConnection:
                 timeout=self._timeout,
             )
         )
-        code = sock.connect_ex((self._end.host, self._end.port))
+        code = sock.connect_ex(socket_address(self._end))
         if code in _OURSELVES_IN_USE:
             raise self._taken(code)
         if code not in _errno.IN_PROGRESS | _errno.REFUSED_AT_ONCE:

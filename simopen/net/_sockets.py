@@ -18,6 +18,7 @@ import anyio
 from simopen._errors import LocalBindError
 
 from . import _port_state
+from ._addresses import socket_address
 
 if TYPE_CHECKING:
     from simopen._endpoints import Endpoint
@@ -60,7 +61,7 @@ def open_punch_socket(family: socket.AddressFamily, local: Endpoint) -> socket.s
         raise _bind_error(error, local) from None
     try:
         _set_options(sock, family)
-        sock.bind((local.host, local.port))
+        sock.bind(socket_address(local))
     except OSError as error:
         sock.close()
         raise _bind_error(error, local) from None

@@ -12,6 +12,7 @@ import anyio
 from anyio.streams.tls import TLSStream
 
 from simopen.net import _sockets
+from simopen.net._addresses import socket_address
 from simopen.net._stream import TcpStream
 
 from .protocol import ClientConversation, Introduced, Welcomed
@@ -115,7 +116,7 @@ async def _connect(sock: socket.socket, remote: Endpoint) -> None:
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT_MS)
     try:
-        sock.connect((remote.host, remote.port))
+        sock.connect(socket_address(remote))
     except BlockingIOError:
         await anyio.wait_writable(sock)
     if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):

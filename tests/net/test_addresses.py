@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from simopen import Endpoint, SelfConnectionError, UsageError
-from simopen.net._addresses import UnresolvedError, endpoint_of, resolve
+from simopen.net._addresses import UnresolvedError, endpoint_of, resolve, socket_address
 
 pytestmark = pytest.mark.anyio
 
@@ -85,3 +85,12 @@ def test_a_link_local_address_keeps_its_zone() -> None:
     assert endpoint_of(("fe80::1", 40000, 0, 3)) == Endpoint("fe80::1%3", 40000)
     assert endpoint_of(("2001:db8::1", 40000, 0, 0)) == Endpoint("2001:db8::1", 40000)
     assert endpoint_of(("192.0.2.1", 40000)) == Endpoint("192.0.2.1", 40000)
+
+
+def test_sockets_are_given_the_zone_apart() -> None:
+    """By number, which a zone's name is looked up for; and only where there is one."""
+    assert socket_address(Endpoint("fe80::1%3", 40000)) == ("fe80::1", 40000, 0, 3)
+    lo = socket.if_nametoindex("lo")
+    assert socket_address(Endpoint("fe80::1%lo", 40000)) == ("fe80::1", 40000, 0, lo)
+    assert socket_address(Endpoint("2001:db8::1", 40000)) == ("2001:db8::1", 40000)
+    assert socket_address(Endpoint("192.0.2.1", 40000)) == ("192.0.2.1", 40000)
