@@ -229,6 +229,33 @@ async def test_an_unreachable_host(net: lab.TwoHosts) -> None:
     assert "No connection: 1 SYN left; 1 ICMP unreachable came." in output
 
 
+async def test_a_link_local_address(net: lab.TwoHosts) -> None:
+    """It is connected from and traced like any, though it needs its zone and packets have none."""
+    await net.a.run(["ip", "address", "add", "fe80::a/64", "dev", "eth0", "nodad"])
+    end = "[fe80::a%eth0]:40000"
+    code, output = await run(net.a, [*TRACE, end])
+    assert code == 1
+    assert "No connection: 1 SYN left; 1 reset came." in output
+    code, output = await run(net.a, [*TRACE, end, "--local", end])
+    assert code == 0
+    assert "Self-connection" in output
+
+
+async def test_peers_at_link_local_addresses(net: lab.TwoHosts) -> None:
+    """They connect, and packets show it."""
+    await net.a.run(["ip", "address", "add", "fe80::a/64", "dev", "eth0", "nodad"])
+    ends = [f"[fe80::a%eth0]:{port}" for port in (40001, 40002)]
+    at, found = time.monotonic() + STARTUP, []
+
+    async def one(number: int) -> None:
+        found.append(await net.a.call(peer, ends[number], ends[1 - number], at, {}))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(one, 0)
+        group.start_soon(one, 1)
+    assert all(each.kind is not HandshakeKind.NONE and each.file for each in found)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
 async def test_oneself(net: lab.TwoHosts, host: str) -> None:
     """The same endpoint twice: one socket's own SYN comes back and crosses itself."""

@@ -9,7 +9,7 @@ import errno
 import os
 import socket
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -18,7 +18,7 @@ from simopen._errors import UsageError
 from simopen._events import PunchAttempt, PunchConnected, PunchRefused, PunchStarted
 from simopen._report import PunchReport
 from simopen.net import _sockets
-from simopen.net._addresses import endpoint_of
+from simopen.net._addresses import UnresolvedError, endpoint_of, first_address, socket_address
 from simopen.net._errno import refusal_reason
 
 from ._tracing import Tracing
@@ -52,7 +52,7 @@ async def dial(
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(address)
         else:
-            sock.bind((_source_host(family, address), 0))
+            sock.bind(_source(family, address))
         await _connect(sock, address, tracing)
     except BaseException:
         tracing.end()
@@ -62,9 +62,9 @@ async def dial(
     return sock
 
 
-async def _connect(sock: socket.socket, address: tuple[str, int], tracing: Tracing) -> None:
+async def _connect(sock: socket.socket, address: tuple[Any, ...], tracing: Tracing) -> None:
     began = time.monotonic()
-    local, remote = endpoint_of(sock.getsockname()), Endpoint(*address[:2])
+    local, remote = endpoint_of(sock.getsockname()), endpoint_of(address)
     tracing(
         PunchStarted(at=0.0, local=local, remote=remote, lanes=((local, remote),), timeout=None)
     )
@@ -82,17 +82,16 @@ async def _connect(sock: socket.socket, address: tuple[str, int], tracing: Traci
     tracing(PunchConnected(at=at, report=report))
 
 
-async def _resolve(remote: Endpoint) -> tuple[socket.AddressFamily, tuple[str, int]]:
+async def _resolve(remote: Endpoint) -> tuple[socket.AddressFamily, tuple[Any, ...]]:
     try:
-        answers = await anyio.getaddrinfo(remote.host, remote.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
+        family, found = await first_address(remote, socket.AF_UNSPEC)
+    except UnresolvedError as error:
         raise UsageError(f"{remote} does not resolve: {error}") from None
-    family, _, _, _, address = answers[0]
-    return family, address
+    return family, socket_address(found)
 
 
-def _source_host(family: socket.AddressFamily, address: tuple[str, int]) -> str:
-    """The address we shall send from: connecting a UDP socket asks the kernel, without a packet."""
+def _source(family: socket.AddressFamily, address: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What to bind, for any port: connecting a UDP socket asks the kernel, without a packet."""
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.connect(address)
-        return str(probe.getsockname()[0])
+        return socket_address(endpoint_of(probe.getsockname())._replace(port=0))
