@@ -7,8 +7,6 @@ import ipaddress
 import os
 import socket
 
-import anyio
-
 from simopen._endpoints import (
     Endpoint,
     EndpointLike,
@@ -19,6 +17,7 @@ from simopen._endpoints import (
 )
 from simopen._errors import LocalBindError, UsageError
 from simopen.net import _port_state
+from simopen.net._addresses import UnresolvedError, first_address, socket_address
 
 from ._segments import Address
 from ._wire import family_of, sockaddr
@@ -63,15 +62,11 @@ def bind_error(error: OSError, local: Address) -> LocalBindError:
 
 async def _resolve(endpoint: Endpoint, role: str, family: socket.AddressFamily) -> Address:
     try:
-        answers = await anyio.getaddrinfo(
-            endpoint.host, endpoint.port, family=family, type=socket.SOCK_STREAM
-        )
-    except (OSError, UnicodeError) as error:
+        found_family, found = await first_address(endpoint, family)
+    except UnresolvedError as error:
         raise UsageError(f"{role} {endpoint} does not resolve: {error}") from None
-    if not answers:
-        raise UsageError(f"{role} {endpoint} does not resolve")
-    _, _, _, _, (host, _) = answers[0]  # a link-local one has its zone in the host
-    check_one_host(endpoint, numeric_address(host), role=role)
-    host, _, zone = host.partition("%")
-    index = int(zone) if zone.isdigit() else socket.if_nametoindex(zone) if zone else 0
-    return Address(ipaddress.ip_address(host).packed, endpoint.port, index)
+    if family not in (socket.AF_UNSPEC, found_family):
+        raise UsageError(f"{role} {endpoint} is of another version of IP than the other end")
+    check_one_host(endpoint, numeric_address(found.host), role=role)
+    host, port, *rest = socket_address(found)
+    return Address(ipaddress.ip_address(host).packed, port, rest[1] if rest else 0)

@@ -74,6 +74,14 @@ async def test_a_listener_is_connected(loop: str) -> None:
         group.cancel_scope.cancel()
 
 
+async def test_a_link_local_address() -> None:
+    """Its zone is needed by both, on a loop that loses it in looking a name up as well."""
+    async with lab.two_hosts() as net:
+        await net.a.run(["ip", "address", "add", "fe80::a/64", "dev", "eth0", "nodad"])
+        async with serving(net.a, f"[fe80::a%eth0]:{PORT}", loop="uvloop"):
+            await net.a.call(ask, ("fe80::a%eth0", PORT), 1, **LOOPS["uvloop"])
+
+
 async def test_loss() -> None:
     """With one packet in five lost, both sides doing their own handshakes, they connect."""
     bad = lab.Link(latency=0.005, loss=0.2)
