@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from anyio import ConnectionFailed
@@ -26,6 +28,26 @@ def lacking(capability: str) -> RawUnavailableError:
         "handshakes of our own need CAP_NET_RAW (to read and send segments) and CAP_NET_ADMIN (for "
         f"the firewall and TCP_REPAIR); this process lacks {capability}: run it as root",
     )
+
+
+@contextmanager
+def refusals_told() -> Iterator[None]:
+    """Tell what the system refuses meanwhile, a descriptor for example, as what is lacking.
+
+    Raises:
+        RawUnavailableError: In place of an ``OSError`` that is none of ours.
+    """
+    try:
+        yield
+    except SimopenError:
+        raise
+    except OSError as error:
+        limit = " (see ulimit -n)" if error.errno == errno.EMFILE else ""
+        raise RawUnavailableError(
+            error.errno,
+            "handshakes of our own need a few sockets and nft, and the system refuses: "
+            f"{error.strerror}{limit}",
+        ) from None
 
 
 class RawConnectError(SimopenError, ConnectionFailed):

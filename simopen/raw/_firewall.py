@@ -178,16 +178,22 @@ def _nft(commands: str) -> str:
     if program is None:
         raise RawUnavailableError(
             errno.ENOENT,
-            "nft (of nftables) is missing, which keeps the kernel from resetting the connections",
+            "nft (of nftables) is missing, which keeps the kernel from resetting the connections: "
+            "install the package nftables",
         )
-    done = subprocess.run(  # noqa: S603 - rules of our own making
-        [program, "-f", "-"],
-        input=commands,
-        capture_output=True,
-        text=True,
-        timeout=LONGEST,
-        check=False,
-    )
+    try:
+        done = subprocess.run(  # noqa: S603 - rules of our own making
+            [program, "-f", "-"],
+            input=commands,
+            capture_output=True,
+            text=True,
+            timeout=LONGEST,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise RawUnavailableError(
+            errno.ETIMEDOUT, f"nft has not done its work in {LONGEST} s: try again"
+        ) from None
     if done.returncode:
         if "Operation not permitted" in done.stderr:
             raise lacking("CAP_NET_ADMIN")

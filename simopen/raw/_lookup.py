@@ -13,7 +13,7 @@ import struct
 
 from simopen.net._tcp_info import TcpState
 
-from ._errors import RawUnavailableError
+from ._errors import RawUnavailableError, refusals_told
 from ._segments import Address, Flow
 from ._wire import family_of
 
@@ -37,7 +37,8 @@ class Lookup:
         Raises:
             RawUnavailableError: This kernel has none.
         """
-        self._sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG)
+        with refusals_told():
+            self._sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG)
         try:
             self.has(Flow(_NOBODY, _NOBODY))
         except BaseException:

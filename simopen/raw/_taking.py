@@ -28,6 +28,7 @@ import anyio.to_thread
 from simopen.net._stream import TcpStream
 
 from . import _repair
+from ._errors import refusals_told
 from ._handshake import Action, Handshake
 from ._segments import Address, Segment, SegmentError, is_sound, parse
 from ._wire import Incoming, Wire
@@ -46,14 +47,16 @@ async def open_wire(local: Address, quiet: AbstractContextManager[None]) -> Asyn
     Raises:
         RawUnavailableError: This process or machine cannot do that; the text says what lacks.
     """
-    _repair.check_permitted()
-    wire, rules = Wire(local), ExitStack()
+    with refusals_told():
+        _repair.check_permitted()
+        wire, rules = Wire(local), ExitStack()
     try:
-        await anyio.to_thread.run_sync(rules.enter_context, quiet)
+        with refusals_told():
+            await anyio.to_thread.run_sync(rules.enter_context, quiet)
         yield wire
     finally:
         wire.close()
-        with anyio.CancelScope(shield=True):
+        with anyio.CancelScope(shield=True), refusals_told():
             await anyio.to_thread.run_sync(rules.close)
 
 

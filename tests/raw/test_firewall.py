@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -114,3 +115,13 @@ def test_a_lock_is_held_once() -> None:
     again = _firewall.take_lock("simopen_raw_test")
     assert isinstance(again, socket.socket)
     again.close()
+
+
+def test_an_nft_that_hangs_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is an error of ours, like all that nft does not do."""
+    (tmp_path / "nft").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "nft").chmod(0o755)
+    monkeypatch.setattr(_firewall, "_SEARCHED", f"{tmp_path}:{_firewall._SEARCHED}")
+    monkeypatch.setattr(_firewall, "LONGEST", 0.05)
+    with pytest.raises(raw.RawUnavailableError, match="try again"):
+        _firewall.remove_leftovers()
