@@ -22,7 +22,7 @@ import anyio
 import anyio.lowlevel
 
 from simopen._endpoints import EndpointLike
-from simopen._errors import SelfConnectionError
+from simopen._errors import SelfConnectionError, UsageError
 from simopen.net._sockets import close
 from simopen.net._stream import TcpStream
 
@@ -61,15 +61,18 @@ async def connect(
         LocalBindError: ``local`` is not to be had.
         RawTimeoutError: Nobody answered in time.
         RawConnectError: The peer refuses, or there is no way to it.
-        UsageError: The endpoints cannot be used.
+        UsageError: The endpoints or the timeout cannot be used.
         SelfConnectionError: Both are the same.
     """
+    if timeout is not None and not timeout > 0:
+        raise UsageError(f"timeout must be more than 0 seconds or None, not {timeout!r}")
+    began = time.monotonic()
     ours = None if local is None else await local_address(local)
     theirs = await remote_address(remote, ours)
     flow, sock = _take_port(ours, theirs)
     try:
         async with open_wire(flow.local, _firewall.quiet_flow(flow)) as wire:
-            return await _connect(flow, wire, sock, timeout)
+            return await _connect(flow, wire, sock, began, timeout)
     except BaseException:
         close(sock)
         raise
@@ -97,10 +100,12 @@ def _take_port(local: Address | None, remote: Address) -> tuple[Flow, socket.soc
     return Flow(local._replace(port=sock.getsockname()[1]), remote), sock
 
 
-async def _connect(flow: Flow, wire: Wire, sock: socket.socket, allowed: float | None) -> TcpStream:
-    """The handshake itself, within so many seconds."""
+async def _connect(
+    flow: Flow, wire: Wire, sock: socket.socket, began: float, allowed: float | None
+) -> TcpStream:
+    """The handshake itself, within so many seconds since the call began."""
     now = time.monotonic()
-    give_up_at = math.inf if allowed is None else now + allowed
+    give_up_at = math.inf if allowed is None else began + allowed
     handshake = Handshake(
         flow, OfferMaker().offer(flow.remote), numbers(flow, os.urandom(16), now), passive=False
     )

@@ -11,6 +11,7 @@ from anyio.abc import SocketAttribute
 
 from benchmarks.common import LOOPS
 from simopen import LocalBindError, SelfConnectionError, UsageError, lab, raw
+from simopen.raw import _firewall
 from tests.helpers import no_socket_left
 from tests.raw import hosts
 from tests.raw.hosts import PORT, serving, tables
@@ -148,6 +149,31 @@ async def test_arguments_are_checked() -> None:
             await raw.connect(remote)
     with pytest.raises(UsageError):
         await raw.connect("192.0.2.1:5", local="[::1]:0")
+    for timeout in (0, -1.0, float("nan")):
+        with pytest.raises(UsageError, match="timeout"):
+            await raw.connect("192.0.2.1:5", timeout=timeout)
+
+
+async def slow_rules(host: str) -> float:
+    """Connect to nobody where nft takes two seconds to begin; those until that is given up."""
+    nft = _firewall._nft
+
+    def slow(commands: str) -> str:
+        time.sleep(0.0 if "delete" in commands else 1.0)
+        return nft(commands)
+
+    _firewall._nft = slow
+    began = time.monotonic()
+    with pytest.raises(raw.RawTimeoutError):
+        await raw.connect((host, PORT), timeout=2.5)
+    return time.monotonic() - began
+
+
+async def test_the_timeout_is_for_all_of_it() -> None:
+    """What the firewall takes before the first SYN counts."""
+    async with lab.two_hosts() as net:
+        took = await net.a.call(slow_rules, net.b.ipv4.rpartition(".")[0] + ".77")
+    assert took < 4
 
 
 # -- a SYN that comes late -------------------------------------------------------------------------
