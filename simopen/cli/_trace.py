@@ -86,14 +86,13 @@ def _plain(remotes: Sequence[Candidate], settings: Settings, *, from_itself: boo
 
     async def connect(trace: simopen.HandshakeTrace) -> list[str]:
         try:
-            with anyio.fail_after(settings.timeout):
+            with anyio.move_on_after(settings.timeout):
                 sock = await dial(remote, trace, from_itself=from_itself)
-        except TimeoutError:
-            return [f"no connection to {remote} in {settings.timeout:g} s"]
-        except OSError as error:
+                sock.close()
+                return []
+        except OSError as error:  # the kernel's own timeout, after two minutes, among them
             return [f"could not connect to {remote}: {error.strerror}"]
-        sock.close()
-        return []
+        return [f"no connection to {remote} in {settings.timeout:g} s"]
 
     return connect
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import subprocess
 import sys
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from simopen.capture import pcapng
-from simopen.cli import _app
+from simopen.cli import _app, _trace
 from tests.helpers import free_port, on_cpu
 
 TRACE = [sys.executable, "-m", "simopen", "trace"]
@@ -81,6 +83,20 @@ def test_nobody_there_is_exit_code_1(tmp_path: Path) -> None:
     assert "No connection: 1 SYN left; 1 reset came." in done.stdout
     assert "simopen: could not connect" in done.stderr
     assert file.stat().st_size > 1000
+
+
+def test_the_kernels_timeout_is_not_ours(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A longer --timeout than the kernel's patience is not said to have passed."""
+
+    async def give_up(*_args: object, **_options: object) -> socket.socket:
+        raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+
+    monkeypatch.setattr(_trace, "dial", give_up)
+    assert _app.run(["trace", "192.0.2.1:1", "--timeout", "300"]) == 1
+    said = capsys.readouterr().err
+    assert said == "simopen: could not connect to 192.0.2.1:1: Connection timed out\n"
 
 
 def test_a_peer_that_is_not_there() -> None:
