@@ -80,7 +80,8 @@ def _not_connected(reading: Reading) -> str:
         return "No connection: no SYN has left this host."
     came = Counter(step.flags.removesuffix("-ACK") for step in reading.steps if not step.outgoing)
     said = [f"{count(came[flags], *nouns)} came" for flags, nouns in _CAME.items() if came[flags]]
-    return f"No connection: {count(syns, 'SYN')} left; {', '.join(said) or 'nothing came'}."
+    kept = " (counted in the packets that are kept)" if reading.dropped else ""
+    return f"No connection: {count(syns, 'SYN')} left; {', '.join(said) or 'nothing came'}{kept}."
 
 
 def _times(reading: Reading) -> Iterator[str]:

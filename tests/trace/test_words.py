@@ -103,6 +103,13 @@ def test_without_packets_it_says_why() -> None:
     assert tell(reading)[-1].startswith("Without packets (not permitted): told by")
 
 
+def test_a_count_of_what_is_kept_says_so() -> None:
+    """Where packets were dropped the figures are not of all that left."""
+    reading = dataclasses.replace(read(log_of(REFUSED, connected=False)), dropped=9)
+    words = "2 SYNs left; 2 resets came (counted in the packets that are kept)."
+    assert tell(reading)[0] == f"No connection: {words}"
+
+
 def test_times_over_loopback_are_microseconds() -> None:
     """A handshake takes some tens of them there."""
     assert "Connected 40 µs after" in said([
