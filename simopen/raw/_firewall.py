@@ -37,7 +37,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from ._errors import RawUnavailableError, lacking
 from ._segments import Address, Flow
@@ -49,6 +49,9 @@ REMEMBERED = 20  # seconds
 # Entries; at the 20,000 SYN-ACKs a second that this process can send, all of that time fits.
 MOST_REMEMBERED = 524_288
 LONGEST = 10  # seconds that nft may take
+# Starting nft takes four pipes. Their descriptors are kept as long as a table is there, so that it
+# can be removed by a process that has run out of them.
+NFT_DESCRIPTORS = 8
 
 _TABLE = re.compile(rf"^table inet ({PREFIX}[0-9a-f]{{16}})$", re.MULTILINE)
 _SEARCHED = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
@@ -104,7 +107,10 @@ def _table(rules: str) -> Iterator[None]:
     with lock:
         try:
             _nft(f"table inet {name} {{\n{rules}}}\n")
-            yield
+            with ExitStack() as kept:
+                for _ in range(NFT_DESCRIPTORS):
+                    kept.callback(os.close, os.dup(lock.fileno()))
+                yield
         finally:
             _remove(name)
 

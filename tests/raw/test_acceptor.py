@@ -300,6 +300,25 @@ async def run_out(endpoint: str) -> bytes:
             return await stream.receive()
 
 
+async def leave_without_descriptors(endpoint: str) -> None:
+    """Leave the block with every number below the limit taken."""
+    most, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with raw.accept(endpoint):
+        used = max(int(each) for each in os.listdir("/proc/self/fd"))  # noqa: PTH208
+        spare = [socket.socket() for _ in range(used)]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(each.fileno() for each in spare) + 1, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    for each in spare:
+        each.close()
+
+
+async def test_without_descriptors_the_table_goes_too() -> None:
+    """What it takes to remove it is kept from the beginning."""
+    async with lab.two_hosts() as net:
+        await net.a.call(leave_without_descriptors, ANY)
+        assert await tables(net.a) == []
+
+
 def try_twice(host: str) -> str:
     """Connect to who has run out, until that is over; how the first one ended."""
     ends: list[str] = []
