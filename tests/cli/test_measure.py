@@ -94,7 +94,8 @@ class Stage:
     async def start(self, name: str, *arguments: str) -> Process:
         """The command, in a host."""
         command = [*SIMOPEN, "measure", *arguments]
-        command += ["--label", name, "--out", str(self._folder / name), "--wait", "60"]
+        command += ["--label", name, "--out", str(self._folder / name)]
+        command += [] if "--wait" in arguments else ["--wait", "60"]
         pipe = subprocess.PIPE
         return await self.net[name].popen(command, stdout=pipe, stderr=pipe)
 
@@ -261,7 +262,8 @@ class TestTwoHosts:
     async def test_a_pair_that_can_never_connect(self, tmp_path: Path) -> None:
         """Each opening is a failed trial with its diagnosis; the run ends with a table, and 1."""
         async with stage(tmp_path, "symmetric") as each:
-            options = each.introduced("--trials", "1", "--local", "0.0.0.0:0")  # without IPv6
+            without_ipv6 = "--local", "0.0.0.0:0"
+            options = each.introduced("--trials", "1", "--wait", "12", *without_ipv6)
             ended = await each.both(options, options)
         for side in ended.values():
             assert side.code == 1, side.err

@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.lab, pytest.mark.usefixtures("requi
 EXAMPLE = Path(__file__).parents[2] / "examples" / "traced.py"
 DELAY = 0.020  # seconds one way
 STARTUP = 1.5  # seconds until two interpreters are surely up and waiting for their moment
+LOST = 0.3  # seconds in which a SYN is surely there and dropped, and not yet sent again
 TRACE = [sys.executable, "-m", "simopen", "trace"]
 NO_CAPABILITIES = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--"]
 WITHOUT_RAW = [NO_CAPABILITIES[0], "--bounding-set=-net_raw", "--inh-caps=-net_raw", "--"]
@@ -196,6 +197,7 @@ async def test_lost_syns_and_what_they_cost(net: lab.TwoHosts, listener: lab.Hos
     async with anyio.create_task_group() as group:
         group.start_soon(trace)
         await syn_sent(net.a)
+        await anyio.sleep(LOST)
         await listener.run(["nft", "delete", "table", "inet", "test"])
     ((code, output),) = outputs
     assert code == 0
