@@ -102,7 +102,7 @@ async def test_silence_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> No
         remote = await probe_from(ANYWHERE, Endpoint(*address))
     (only,) = remote.knocks
     assert only.answer is Answer.SILENT
-    assert 0.2 <= only.after < 2
+    assert 0.19 <= only.after < 2  # a loop may look at its clock a little before it waits
 
 
 async def test_a_cancellation_leaves_no_socket() -> None:
